@@ -590,7 +590,7 @@ let package = Package(
             name: "MienCLITests",
             dependencies: [
                 "Backups", "ClusterController", "ClusterModel", "ClusterState", "EmbeddingFiles", "FaceModel",
-                "WireProtocol", "WireTransport", "mien",
+                "VectorMath", "WireProtocol", "WireTransport", "mien",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
@@ -607,6 +607,9 @@ let package = Package(
             name: "NodeServerTests",
             dependencies: [
                 "MienClient", "NodeConfiguration", "NodeServer", "Observability", "TraceRecording", "WireTransport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],

@@ -142,7 +142,10 @@ final class Coordinator: Service {
         let router = QueryRouter(
             source: ControllerShardMapSource(controller: controller),
             clients: clients,
-            options: RouterOptions(defaultDeadline: configuration.defaultDeadline),
+            options: RouterOptions(
+                defaultDeadline: configuration.defaultDeadline,
+                frameByteLimit: configuration.limits.maxFrameBytes
+            ),
             metrics: RouterMetrics(metrics, slowSearch: configuration.slowSearch, logger: logger)
         )
         metrics.collect(controller.collect)

@@ -34,6 +34,7 @@ package enum NodeServer {
         whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
         CutFileWatch.begin()
+        StartInterruption.begin()
         let logger = NodeLog.start(configuration.log)
         let group = MultiThreadedEventLoopGroup.singleton
         let metrics = processMetrics()
@@ -66,6 +67,7 @@ package enum NodeServer {
         whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
         CutFileWatch.begin()
+        StartInterruption.begin()
         let logger = NodeLog.start(configuration.log)
         let group = MultiThreadedEventLoopGroup.singleton
         let metrics = processMetrics()
@@ -116,6 +118,7 @@ package enum NodeServer {
         whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
         CutFileWatch.begin()
+        StartInterruption.begin()
         let logger = NodeLog.start(configuration.log)
         let metrics = processMetrics()
         let tls = try NodeTLS.load(configuration.tls)

@@ -141,7 +141,7 @@ extension MienClient {
         try await caller.call(
             ReadErasures(
                 collection: collection,
-                shardIndex: UInt32(clamping: shard),
+                shardIndex: try ShardNumber.wire(shard),
                 after: position,
                 limit: limit
             )

@@ -1,3 +1,4 @@
+import FaceModel
 import WireProtocol
 
 extension MienClient {
@@ -6,7 +7,7 @@ extension MienClient {
     /// - Throws: `alreadyExists`, `invalidRequest`.
     public func createCollection(_ options: CollectionOptions) async throws(MienClientError) -> CollectionInfo {
         let outcome = await caller.callCounting(CreateCollection(configuration: options.model))
-        if case .failure(let status) = outcome.result, status.code == .alreadyExists, outcome.sendCount > 1 {
+        if case .failure(let status) = outcome.result, status.code == .alreadyExists, outcome.mayHaveBeenDone {
             // The answer to an earlier sending may have been lost on its way.
             let existing = try await describe(options.name)
             if existing.options == options { return existing }
@@ -37,18 +38,36 @@ extension MienClient {
         shard: Int,
         repairs: Bool = false
     ) async throws(MienClientError) -> ShardVerification {
-        let request = VerifyShard(collection: collection, shardIndex: UInt32(clamping: shard), repairs: repairs)
+        let index = try ShardNumber.wire(shard)
+        let request = VerifyShard(collection: collection, shardIndex: index, repairs: repairs)
         return ShardVerification(try await caller.call(request), shardIndex: shard)
     }
 
     /// Deletes a collection and all its faces.
     ///
+    /// Another collection that gets the name meanwhile is left alone, unless a coordinator of an earlier version is
+    /// asked, which goes by the name.
+    /// - Parameter id: the ``CollectionInfo/id`` of the collection that is meant; nil for that which has the name
+    ///   now, as the coordinator knows that is asked: one made anew moments ago may be `notFound` then.
     /// - Returns: how many faces it held as last known; nil when an earlier, unanswered try had deleted it.
-    /// - Throws: `notFound`.
+    /// - Throws: `notFound`, also when the name is another collection's than the one that is meant.
     @discardableResult
-    public func deleteCollection(_ name: String) async throws(MienClientError) -> UInt64? {
-        let outcome = await caller.callCounting(DeleteCollection(name: name))
-        if case .failure(let status) = outcome.result, status.code == .notFound, outcome.sendCount > 1 { return nil }
+    public func deleteCollection(_ name: String, id: String? = nil) async throws(MienClientError) -> UInt64? {
+        let meant: CollectionID
+        if let id {
+            guard let known = CollectionID(id) else {
+                throw MienClientError(
+                    code: .notFound,
+                    message: "'\(id.prefix(64))' is no collection's identity.",
+                    hasNoEffect: true
+                )
+            }
+            meant = known
+        } else {
+            meant = try await caller.call(DescribeCollection(name: name)).collection.id
+        }
+        let outcome = await caller.callCounting(DeleteCollection(name: name, id: meant))
+        if case .failure(let status) = outcome.result, status.code == .notFound, outcome.mayHaveBeenDone { return nil }
         return try outcome.get().faceCount
     }
 }

@@ -79,15 +79,17 @@ extension MienClient {
         in collection: String,
         includesEmbeddings: Bool = false,
         after write: WriteToken? = nil
-    ) async throws(MienClientError) -> [Face] {
-        try await caller.call(
-            GetFaces(
-                collection: collection,
-                ids: ids.map(\.value),
-                includesEmbeddings: includesEmbeddings,
-                token: write?.value
+    ) async throws(MienClientError) -> FoundFaces {
+        FoundFaces(
+            try await caller.call(
+                GetFaces(
+                    collection: collection,
+                    ids: ids.map(\.value),
+                    includesEmbeddings: includesEmbeddings,
+                    token: write?.value
+                )
             )
-        ).faces.map(Face.init)
+        )
     }
 
     /// A token of everything that was acknowledged to anybody before this call: a search or read that is given it is
@@ -102,7 +104,8 @@ extension MienClient {
 
     /// Every face of a collection, page by page, shard after shard and in each in order of identity.
     ///
-    /// A face that is written meanwhile may or may not be among them.
+    /// A face that is written meanwhile may or may not be among them. Whether faces of the collection were given up the
+    /// iterator tells: ``FacePages/Iterator/hasLoss``.
     /// - Parameter pageLimit: most faces of a page: 1 to 10000; pages of large faces are shorter.
     public func allFaces(
         in collection: String,
@@ -134,6 +137,10 @@ public struct FacePages: AsyncSequence, Sendable {
         private let pages: FacePages
         private var position: ListPosition?
         private var isAtEnd = false
+        /// Faces of the collection were given up when every copy of theirs was lost, and nobody has said that they are
+        /// back; or may have been, as far as a coordinator knows that is cut off from the metadata store. No page has
+        /// them. Said of the pages so far: true once one of them came with it, whatever was in it.
+        public private(set) var hasLoss = false
 
         init(pages: FacePages) {
             self.pages = pages
@@ -151,6 +158,7 @@ public struct FacePages: AsyncSequence, Sendable {
                     )
                 )
                 position = page.next
+                hasLoss = hasLoss || page.hasLoss
                 isAtEnd = page.next == nil
                 if !page.faces.isEmpty { return page.faces.map(Face.init) }
             }

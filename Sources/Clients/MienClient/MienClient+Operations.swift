@@ -70,7 +70,7 @@ extension MienClient {
 
     /// Why the replicas of a shard are where they are: one reason for each worker.
     public func explain(_ collection: String, shard: Int) async throws(MienClientError) -> [PlacementReason] {
-        let request = ExplainShard(collection: collection, shardIndex: UInt32(clamping: shard))
+        let request = ExplainShard(collection: collection, shardIndex: try ShardNumber.wire(shard))
         return Self.reasons(try await caller.call(request))
     }
 
@@ -93,14 +93,14 @@ extension MienClient {
         var pin = PinShard.Pin()
         for worker in workers { pin.workers.append(try Self.worker(worker)) }
         if let primary { pin.primary = try Self.worker(primary) }
-        let request = PinShard(collection: collection, shardIndex: UInt32(clamping: shard), pin: pin)
+        let request = PinShard(collection: collection, shardIndex: try ShardNumber.wire(shard), pin: pin)
         return Self.reasons(try await caller.call(request))
     }
 
     /// Lets all replicas of a shard go that were pinned.
     @discardableResult
     public func unpin(_ collection: String, shard: Int) async throws(MienClientError) -> [PlacementReason] {
-        let request = PinShard(collection: collection, shardIndex: UInt32(clamping: shard), pin: nil)
+        let request = PinShard(collection: collection, shardIndex: try ShardNumber.wire(shard), pin: nil)
         return Self.reasons(try await caller.call(request))
     }
 
@@ -119,7 +119,7 @@ extension MienClient {
         isPlan: Bool,
         confirmed: RecordAcceptance? = nil
     ) async throws(MienClientError) -> RecordAcceptance {
-        var request = AcceptRecord(collection: collection, shardIndex: UInt32(clamping: shard), isPlan: isPlan)
+        var request = AcceptRecord(collection: collection, shardIndex: try ShardNumber.wire(shard), isPlan: isPlan)
         if let confirmed, let primary = confirmed.replicas.first(where: \.isPrimary) {
             request.confirmed = AcceptRecord.Confirmation(
                 storedVersion: confirmed.storedVersion,
@@ -145,7 +145,7 @@ extension MienClient {
         isPlan: Bool,
         confirmed: ShardRecovery? = nil
     ) async throws(MienClientError) -> ShardRecovery {
-        var request = RecoverShard(collection: collection, shardIndex: UInt32(clamping: shard), isPlan: isPlan)
+        var request = RecoverShard(collection: collection, shardIndex: try ShardNumber.wire(shard), isPlan: isPlan)
         if let confirmed, let epoch = confirmed.epoch {
             request.confirmed = RecoverShard.Confirmation(epoch: epoch, primary: nil, sequence: 0)
             if !confirmed.isEmpty, let leader = confirmed.replicas.first(where: \.isPrimary) {
@@ -160,15 +160,22 @@ extension MienClient {
     }
 
     /// When faces of a collection were given up, as far as they are not back.
-    ///
-    /// - Parameter isSettling: they are back; answers do not tell of them any more.
-    /// - Returns: those that are left.
-    public func losses(
-        of collection: String,
-        isSettling: Bool = false
-    ) async throws(MienClientError) -> [AcceptedLoss] {
-        let list = try await caller.call(ReadLosses(collection: collection, isSettling: isSettling))
+    public func losses(of collection: String) async throws(MienClientError) -> [AcceptedLoss] {
+        let list = try await caller.call(ReadLosses(collection: collection))
         return list.losses.map { AcceptedLoss($0) }
+    }
+
+    /// The faces of these losses are back: answers do not tell of them any more.
+    ///
+    /// - Parameter losses: as ``losses(of:)`` told them; one that came since stays, unless a coordinator of an earlier
+    ///   version is asked, which forgets all.
+    /// - Returns: those that are left.
+    public func settle(
+        _ losses: [AcceptedLoss],
+        of collection: String
+    ) async throws(MienClientError) -> [AcceptedLoss] {
+        let request = ReadLosses(collection: collection, isSettling: true, settled: losses.map(\.loss))
+        return try await caller.call(request).losses.map { AcceptedLoss($0) }
     }
 
     private static func worker(_ id: String) throws(MienClientError) -> NodeID {

@@ -18,7 +18,9 @@ public final class MienClient: Sendable {
 
     /// Prepares a client; nothing is connected yet.
     ///
-    /// - Throws: `invalidRequest` without any address or when TLS cannot be set up from its files.
+    /// - Parameter token: goes beyond this machine under TLS alone.
+    /// - Throws: `invalidRequest` without any address, with a token and an address beyond loopback but no TLS, or when
+    ///   TLS cannot be set up from its files.
     public convenience init(
         addresses: [Address],
         token: String? = nil,
@@ -28,6 +30,13 @@ public final class MienClient: Sendable {
     ) throws(MienClientError) {
         guard !addresses.isEmpty else {
             throw MienClientError(code: .invalidRequest, message: "a client needs at least one coordinator address")
+        }
+        if tls == nil, token?.isEmpty == false, let address = addresses.first(where: { !$0.isLoopback }) {
+            throw MienClientError(
+                code: .invalidRequest,
+                message: "\(address) is beyond this machine, and without TLS everyone between could read the token; "
+                    + "give the client TLS"
+            )
         }
         var clientTLS: ClientTLS?
         if let tls {
@@ -91,6 +100,9 @@ extension MienClient {
         }
 
         public var description: String { NodeAddress(host: host, port: port).description }
+
+        /// Whether nobody but this machine can be there; a name other than `localhost` never is.
+        package var isLoopback: Bool { NodeAddress(host: host, port: port).isLoopback }
     }
 
     /// The PEM files of TLS; without any of them the system's trust roots decide.

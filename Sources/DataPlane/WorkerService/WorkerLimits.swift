@@ -22,7 +22,8 @@ package struct WorkerLimits: Sendable {
     package var commitBytes = 64 << 20
     /// Bytes of log entries that wait for other replicas: less than the log keeps in memory to send them from.
     package var unacknowledgedBytes = 24 << 20
-    /// Bytes of log entries that a replica keeps for others that may need them, and while one that catches up does.
+    /// Bytes of log entries, as they are in the file, that a replica keeps for others that may need them, and while one
+    /// that catches up does.
     package var logBytes = 64 << 20
     package var wantedLogBytes = 1 << 30
     /// Codebook bytes that may be staged at once, over all replicas.

@@ -38,6 +38,8 @@ package final class Partition: Sendable {
     let overwrittenRows = OverwrittenRows()
     /// The round of erasing under way; the write lane's alone.
     let erasingRound = Mutex<ErasingRound?>(nil)
+    /// What the last round of erasing has left; the write lane's alone.
+    let leftCodes = Mutex<LeftCodes?>(nil)
     /// The first chunk that ``roundRows()`` has not looked at.
     let firstUnroundedChunk = Atomic<UInt32>(0)
     private let sequence: Atomic<UInt64>
@@ -229,10 +231,11 @@ package final class Partition: Sendable {
         let runs = snapshot.runs(ofGeneration: older).map(\.manifest)
         // Rows of the run that is being coded again are counted by the share of its range.
         let record = try recoding(transaction)
-        let rowCount = runs.reduce(UInt64(0)) { sum, run in
+        let rowCount = try runs.reduce(UInt64(0)) { sum, run in
             guard let record, record.run == run.run, run.endRow > run.firstRow else {
                 return sum + UInt64(run.rowCount)
             }
+            try record.check(in: run)
             return sum + UInt64(run.rowCount) * UInt64(run.endRow - record.nextRow) / UInt64(run.endRow - run.firstRow)
         }
         return (older, rowCount)

@@ -20,6 +20,8 @@ package enum PartitionError: Error, Sendable {
     case rowIDsExhausted
     /// The matches of a search take so many bytes or more, and may take fewer.
     case answerTooLarge(byteCount: Int, byteLimit: Int)
+    /// Whoever asked for a read said that it should end before all was read.
+    case stopped
 
     init(_ error: any Error) {
         switch error {
@@ -48,6 +50,7 @@ extension PartitionError: CustomStringConvertible {
         case .rowIDsExhausted: "the partition has used all of its 2^32 row ids; its shard must be split"
         case .answerTooLarge(let byteCount, let byteLimit):
             "the matches would take \(byteCount) bytes or more, and there is room for \(byteLimit)"
+        case .stopped: "it was told to stop before all was read"
         }
     }
 

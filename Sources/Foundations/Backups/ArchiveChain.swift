@@ -98,6 +98,17 @@ package struct ArchiveChain: Sendable {
         )
     }
 
+    /// The list of one volume, whatever lies in front of it.
+    package init(of volume: ArchiveVolume, named name: BackupName.Volume) throws(BackupError) {
+        let volumes = [(name: name, volume: volume)]
+        self.init(
+            collection: volume.collection,
+            volumes: volumes,
+            strays: [],
+            lines: try Self.lines(of: volumes) { BackupName.volume($0) }
+        )
+    }
+
     private init(
         collection: CollectionID,
         volumes: [(name: BackupName.Volume, volume: ArchiveVolume)],

@@ -50,25 +50,58 @@ package struct ArchivePlan: Hashable, Sendable {
 }
 
 extension ArchiveChain {
-    /// The run of a shard that a backup's cut lies in.
-    private func run(of shard: BackupManifest.Shard) throws(ArchiveRefusal) -> Run {
+    /// A run that a backup's cut may lie in.
+    private struct Candidate {
+        var run: Run
+        /// The part that the cut lies in, where an entry of another epoch may be at its sequence.
+        var doubtful: ArchiveVolume.Part?
+    }
+
+    /// The runs of a shard that a backup's cut may lie in, the last first; never empty.
+    ///
+    /// After faces were given up a log goes on from an earlier place, and its run has other entries under the same
+    /// sequences. What tells them apart is the epoch at the cut, which is between those of the places beside it.
+    private func candidates(of shard: BackupManifest.Shard) throws(ArchiveRefusal) -> [Candidate] {
         let own = ArchiveVolume.Shard(index: shard.index, range: shard.range)
         guard let line = lines.first(where: { $0.shard == own }) else { throw .notArchived(shard: shard.index) }
-        let run = line.runs.last {
-            ($0.start.sequence...$0.end.sequence).contains(shard.sequence)
-                && ($0.start.epoch...$0.end.epoch).contains(shard.epoch)
+        let candidates = line.runs.reversed().compactMap { run -> Candidate? in
+            let places = [run.start] + run.parts.map(\.end)
+            guard let before = places.last(where: { $0.sequence <= shard.sequence }),
+                let behind = places.first(where: { $0.sequence >= shard.sequence }),
+                before.epoch <= shard.epoch, shard.epoch <= behind.epoch
+            else { return nil }
+            guard before.epoch < behind.epoch else { return Candidate(run: run, doubtful: nil) }
+            return Candidate(run: run, doubtful: run.parts.first { $0.end.sequence >= shard.sequence })
         }
-        guard let run else { throw .backupNotCovered(shard: shard.index) }
-        return run
+        guard !candidates.isEmpty else { throw .backupNotCovered(shard: shard.index) }
+        return candidates
+    }
+
+    /// The run of a shard that a backup's cut lies in: of several the last, since it goes on furthest.
+    ///
+    /// - Parameter epoch: of an entry; nil where that is not looked into, and for one that does not tell.
+    private func run(
+        of shard: BackupManifest.Shard,
+        in store: some BackupStore,
+        _ epoch: ((ArchivedEntry) -> UInt64?)?
+    ) async throws -> Run {
+        for candidate in try candidates(of: shard) {
+            guard let part = candidate.doubtful, let epoch else { return candidate.run }
+            let segment = try await store.segment(of: part, in: collection)
+            let found = epoch(segment.entries[Int(shard.sequence - segment.firstSequence)])
+            if found ?? shard.epoch == shard.epoch { return candidate.run }
+        }
+        throw ArchiveRefusal.backupNotCovered(shard: shard.index)
     }
 
     /// Moments that a backup and this archive can be restored to, about: the first is not before the backup's cut. Nil
-    /// when there are none.
+    /// when there are none. Of several runs that the cut may lie in it goes by one of which that is sure.
     package func moments(after backup: BackupManifest) -> ClosedRange<Timestamp>? {
         var (first, last) = (Timestamp(milliseconds: .min), Timestamp(milliseconds: .max))
         for shard in backup.shards {
             do throws(ArchiveRefusal) {
-                let run = try run(of: shard)
+                let candidates = try candidates(of: shard)
+                let run = (candidates.first { $0.doubtful == nil } ?? candidates[0]).run
                 let places = [run.start] + run.parts.map(\.end)
                 guard let place = places.first(where: { $0.sequence >= shard.sequence }) else { return nil }
                 first = max(first, place.time)
@@ -82,11 +115,15 @@ extension ArchiveChain {
 
     /// What has to be done after a backup to come to a moment.
     ///
+    /// - Parameter epoch: of an entry, which those know who know logs: an archive that began anew after faces were
+    ///   given up may have other entries than the backup was cut behind. Nil where that is not looked into, and for an
+    ///   entry that does not tell.
     /// - Throws: ``BackupError`` when a segment that has to be looked into cannot be read.
     package func plan(
         after backup: BackupManifest,
         to target: ArchiveTarget,
-        in store: some BackupStore
+        in store: some BackupStore,
+        _ epoch: ((ArchivedEntry) -> UInt64?)? = nil
     ) async throws(BackupError) -> Result<ArchivePlan, ArchiveRefusal> {
         var plan = ArchivePlan(time: Timestamp(milliseconds: .min), shards: [])
         var lasts: [UInt32: UInt64] = [:]
@@ -98,7 +135,7 @@ extension ArchiveChain {
                     guard let shard = backup.shards.first(where: { $0.index == index }) else {
                         return .failure(.noSuchShard(index))
                     }
-                    let run = try run(of: shard)
+                    let run = try await run(of: shard, in: store, epoch)
                     guard (shard.sequence...max(run.end.sequence, shard.sequence)).contains(sequence) else {
                         return .failure(
                             .noSuchSequence(shard: index, first: shard.sequence, last: run.end.sequence)
@@ -109,7 +146,7 @@ extension ArchiveChain {
                 }
             }
             for shard in backup.shards {
-                let run = try run(of: shard)
+                let run = try await run(of: shard, in: store, epoch)
                 var last = lasts[shard.index]
                 if last == nil {
                     guard plan.time <= run.until else {

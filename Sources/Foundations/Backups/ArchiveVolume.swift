@@ -313,6 +313,11 @@ package struct ArchiveVolume: Hashable, Sendable {
     /// What its parts say against each other, as a sentence; nil when they agree.
     private var problem: String? {
         guard number > 0 else { return "volumes are numbered from 1" }
+        guard number < .max, revision < .max else { return "it has the last number that there is" }
+        guard parts.allSatisfy({ $0.start.isPossible && $0.end.isPossible }),
+            standings.allSatisfy({ $0.position.isPossible && Timestamp.computable.contains($0.until) })
+        else { return "a place in it is none that a log can have" }
+        guard Timestamp.computable.contains(written) else { return "it was written at no time" }
         for part in parts {
             let count = UInt64(part.segment?.entryCount ?? 0)
             guard part.end.sequence >= part.start.sequence, part.end.sequence - part.start.sequence == count,

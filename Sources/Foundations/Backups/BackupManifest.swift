@@ -337,6 +337,10 @@ package struct BackupManifest: Hashable, Sendable {
     private var problem: String? {
         if let problem = collection.configuration.problem { return problem }
         guard BlockCutter.prefixBitRange.contains(prefixBits) else { return "blocks are cut by \(prefixBits) bits" }
+        guard Timestamp.computable.contains(created), Timestamp.computable.contains(collection.created) else {
+            return "it, or its collection, was made at no time"
+        }
+        guard shards.allSatisfy({ $0.sequence < .max }) else { return "a shard was cut behind the last write" }
         guard !shards.isEmpty, shards.first?.range.first == 0, shards.last?.range.last == .max,
             zip(shards, shards.dropFirst()).allSatisfy({ $0.range.last &+ 1 == $1.range.first })
         else { return "its shards do not cover the ring" }

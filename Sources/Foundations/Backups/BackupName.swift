@@ -1,4 +1,5 @@
 package import FaceModel
+internal import Glibc
 
 /// Names of backups and of the objects that they consist of, each below the folder or the prefix of the store.
 ///
@@ -24,6 +25,34 @@ package enum BackupName {
     package static func make(collection: String, time: String, number: UInt32) -> String {
         let digits = String(number, radix: 16)
         return "\(collection)-\(time)-\(String(repeating: "0", count: 8 - digits.count))\(digits)"
+    }
+
+    /// A time as names have it: `yyyymmddThhmmssfffZ`. In order of name is in order of time.
+    package static func text(of time: Timestamp) -> String {
+        let (seconds, milliseconds) = time.milliseconds.quotientAndRemainder(dividingBy: 1000)
+        var clock = time_t(seconds)
+        var parts = unsafe tm()
+        unsafe gmtime_r(&clock, &parts)
+        let date = unsafe [(parts.tm_year + 1900, 4), (parts.tm_mon + 1, 2), (parts.tm_mday, 2)]
+        let clockTime = unsafe [(parts.tm_hour, 2), (parts.tm_min, 2), (parts.tm_sec, 2), (Int32(milliseconds), 3)]
+        return digits(date) + "T" + digits(clockTime) + "Z"
+    }
+
+    private static func digits(_ numbers: [(Int32, Int)]) -> String {
+        numbers.map { (number, width) -> String in
+            let text = String(number)
+            return String(repeating: "0", count: max(0, width - text.count)) + text
+        }.joined()
+    }
+
+    /// Whether a name is one that ``make(collection:time:number:)`` gives a backup of a collection that was taken then,
+    /// with its milliseconds or, as once, without.
+    static func isName(_ name: String, ofCollection collection: String, takenAt time: Timestamp) -> Bool {
+        guard mayBe(name, ofCollection: collection) else { return false }
+        let parts = name.dropFirst(collection.count + 1).split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts[1].utf8.count == 8, UInt32(parts[1], radix: 16) != nil else { return false }
+        let taken = text(of: time)
+        return [taken, String(taken.dropLast(4)) + "Z"].contains(String(parts[0]))
     }
 
     /// Whether a backup of this name may be one of a collection: the rest is what ``make(collection:time:number:)``

@@ -102,10 +102,17 @@ extension BackupStore {
         }
     }
 
+    /// The manifest of a backup: one that lies in the place of another's is none.
     package func manifest(of backup: String) async throws(BackupError) -> BackupManifest {
         let name = BackupName.manifest(of: backup)
         let bytes = try await get(name, limit: BackupManifest.longestByteCount)
-        return try BackupManifest(bytes: bytes, object: path(of: name))
+        let manifest = try BackupManifest(bytes: bytes, object: path(of: name))
+        let collection = manifest.collection.name
+        guard BackupName.isName(backup, ofCollection: collection, takenAt: manifest.created) else {
+            let time = BackupName.text(of: manifest.created)
+            throw .damaged(object: path(of: name), reason: "it is that of a backup of \(collection) taken at \(time)")
+        }
+        return manifest
     }
 
     /// The bytes of a backup's codebook, which are what the manifest says that they are.

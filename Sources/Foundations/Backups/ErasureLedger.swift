@@ -120,6 +120,10 @@ package struct ErasureLedger: Hashable, Sendable {
         } catch {
             throw .damaged(object: object, reason: "\(error)")
         }
+        let times = Timestamp.computable
+        guard times.contains(since), times.contains(until), erasures.allSatisfy({ times.contains($0.time) }) else {
+            throw .damaged(object: object, reason: "a time in it is none")
+        }
     }
 
     private init(_ reader: inout ByteReader) throws(BinaryCodingError) {
@@ -193,8 +197,16 @@ package struct GatheredErasures: Sendable {
 /// there on. So the collection that was backed up tells by versions which of its faces were deleted after the cut; of
 /// another it counts that a face was deleted after the backup was taken. What was deleted from the one no other knows:
 /// ledgers of others do not make those of the backed up collection whole.
+///
+/// Where times are compared they are of several machines: the backup's is of the program that made it, a loss is dated
+/// by a coordinator, an erasure by a worker. What they say counts as far as it holds with clocks an hour apart.
 package struct ErasureFilter: Sendable {
+    /// Milliseconds.
+    private static let clockDifference: Int64 = 3_600_000
+
     private let collection: CollectionID
+    /// By the same clock as it is in ledgers that have had everything from the beginning.
+    private let collectionCreated: Timestamp
     private let key: ErasureKey
     private let earliestCut: FaceVersion
     private let start: Timestamp
@@ -204,6 +216,7 @@ package struct ErasureFilter: Sendable {
 
     package init(for manifest: BackupManifest) {
         collection = manifest.collection.id
+        collectionCreated = manifest.collection.created
         key = manifest.erasureKey
         earliestCut = manifest.earliestCut
         start = manifest.created
@@ -226,11 +239,14 @@ package struct ErasureFilter: Sendable {
         }
     }
 
-    /// Whether an erasure may be of a face that the backup has.
+    /// Whether an erasure may be of a face that the backup has. One from a copy that may have come shortly before the
+    /// backup counts: rather a face stays away that was deleted from the copy alone than that one comes back.
     ///
     /// - Parameter isOwn: whether the collection that was backed up tells of it.
     package func concerns(_ erasure: Erasure, isOwn: Bool) -> Bool {
-        isOwn ? erasure.version > earliestCut : erasure.time >= start
+        isOwn
+            ? erasure.version > earliestCut
+            : erasure.time.milliseconds >= start.milliseconds - Self.clockDifference
     }
 
     /// Whether a face was deleted in this version or a later one. One that was enrolled again after that is another.
@@ -247,9 +263,17 @@ package struct ErasureFilter: Sendable {
     /// reach back to that.
     package var knownUntil: Timestamp? {
         var until: Timestamp?
-        for span in spans.sorted(by: { $0.since < $1.since }) where span.since <= until ?? start {
+        for span in spans.sorted(by: { $0.since < $1.since }) where reaches(from: span.since, backTo: until ?? start) {
             until = max(until ?? span.until, span.until)
         }
         return until
+    }
+
+    /// Whether what is whole from a time on is so since the collection was backed up.
+    package func reachesBackup(from since: Timestamp) -> Bool { reaches(from: since, backTo: start) }
+
+    /// Whether what is whole from one time on is so from another on. With the collection it began before any backup.
+    private func reaches(from since: Timestamp, backTo time: Timestamp) -> Bool {
+        since <= collectionCreated || since.milliseconds <= time.milliseconds - Self.clockDifference
     }
 }

@@ -9,6 +9,10 @@ internal import Synchronization
 /// makes its folder, or is locked, sees to that again. No link is followed: what is not a plain file or folder of the
 /// backup's own is refused. Names come from digests and checked texts only.
 package final class FolderStore: BackupStore {
+    private static let partialSuffix = ".partial"
+    /// Nobody writes one object for longer.
+    private static let longestWrite = 3600
+
     package let place: String
     private let lockFile = Mutex<Int32?>(nil)
     /// Folders of objects whose names are known to be on the disk.
@@ -62,8 +66,8 @@ package final class FolderStore: BackupStore {
     package func put(_ name: String, _ bytes: [UInt8]) throws(BackupError) {
         let path = "\(place)/\(name)"
         try makeFolders(of: name)
-        let partial = path + ".partial"
-        _ = unsafe unlink(partial)
+        // Its own: another that writes the same is not given half of what this one has.
+        let partial = "\(path).\(String(UInt64.random(in: .min ... .max), radix: 16))\(Self.partialSuffix)"
         let file = unsafe open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard file >= 0 else { throw Self.failure(partial, "made") }
         var isDone = false
@@ -138,7 +142,7 @@ package final class FolderStore: BackupStore {
             let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
                 unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
             }
-            if name.hasPrefix(".") || name.hasSuffix(".partial") { continue }
+            if name.hasPrefix(".") || name.hasSuffix(Self.partialSuffix) { continue }
             var status = stat()
             guard unsafe lstat("\(path)/\(name)", &status) == 0 else {
                 if errno == ENOENT { continue }
@@ -180,14 +184,26 @@ package final class FolderStore: BackupStore {
         var count = 0
         let now = time(nil)
         for folder in folders {
-            for name in Self.names(in: "\(place)/\(folder)") where name.hasSuffix(".partial") {
-                let path = "\(place)/\(folder)/\(name)"
-                var status = stat()
-                guard unsafe lstat(path, &status) == 0, now - status.st_mtim.tv_sec >= leastAge else { continue }
-                if unsafe unlink(path) == 0 { count += 1 }
+            for name in Self.names(in: "\(place)/\(folder)") where name.hasSuffix(Self.partialSuffix) {
+                count += Self.remove("\(place)/\(folder)/\(name)", leastAge: leastAge, now: now) ? 1 : 0
             }
         }
         return count
+    }
+
+    /// Removes what writes of an object of the folder itself that were cut off left behind, but what is young: another
+    /// may be writing it.
+    package func removePartial(of name: String) {
+        let now = time(nil)
+        for other in Self.names(in: place) where other.hasPrefix("\(name).") && other.hasSuffix(Self.partialSuffix) {
+            _ = Self.remove("\(place)/\(other)", leastAge: Self.longestWrite, now: now)
+        }
+    }
+
+    private static func remove(_ path: String, leastAge: Int, now: Int) -> Bool {
+        var status = stat()
+        guard unsafe lstat(path, &status) == 0, now - status.st_mtim.tv_sec >= leastAge else { return false }
+        return unsafe unlink(path) == 0
     }
 
     private static func names(in path: String) -> [String] {

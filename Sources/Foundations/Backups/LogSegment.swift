@@ -107,7 +107,7 @@ package struct LogSegment: Hashable, Sendable {
             guard let effect, try reader.read(UInt8.self) == 0, try reader.read(UInt16.self) == 0 else {
                 throw .invalidValue(field: "effect", offset: offset + 8)
             }
-            guard entries.last.map({ $0.time <= time }) ?? true else {
+            guard Timestamp.computable.contains(time), entries.last.map({ $0.time <= time }) ?? true else {
                 throw .invalidValue(field: "time", offset: offset)
             }
             let byteCount = Int(try reader.read(UInt32.self))

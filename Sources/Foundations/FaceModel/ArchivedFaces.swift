@@ -62,41 +62,6 @@ package struct ArchivedFaces: Hashable, Sendable {
         for row in rows {
             if let problem = row.metadata.problem { return problem }
         }
-        for row in rows.indices {
-            let squaredNorm = squaredNorm(row)
-            guard squaredNorm.isFinite else { return "an embedding holds NaN or infinity" }
-            guard abs(squaredNorm - 1) < 0.02 else { return "an embedding is not of unit length" }
-        }
-        return nil
-    }
-
-    private func squaredNorm(_ row: Int) -> Float {
-        unsafe embedding(row).withUnsafeBytes { bytes in
-            var sum: Float = 0
-            for index in 0..<dimension {
-                let value: Float =
-                    switch precision {
-                    case .float16:
-                        Float(
-                            Float16(
-                                bitPattern: UInt16(
-                                    littleEndian: unsafe bytes.loadUnaligned(
-                                        fromByteOffset: 2 * index,
-                                        as: UInt16.self
-                                    )
-                                )
-                            )
-                        )
-                    case .float32:
-                        Float(
-                            bitPattern: UInt32(
-                                littleEndian: unsafe bytes.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)
-                            )
-                        )
-                    }
-                sum += value * value
-            }
-            return sum
-        }
+        return rows.indices.allSatisfy { precision.hasUnitLength(embedding($0)) } ? nil : UnitLength.problem
     }
 }

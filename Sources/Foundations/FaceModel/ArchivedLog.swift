@@ -14,6 +14,9 @@ package struct ArchivePosition: Hashable, Sendable {
         self.chain = chain
         self.time = time
     }
+
+    /// Whether another place can follow, and its time is one. A log has no other places; what comes from outside may.
+    package var isPossible: Bool { sequence < .max && Timestamp.computable.contains(time) }
 }
 
 /// One entry of a shard's log, as an archive keeps it.

@@ -6,5 +6,9 @@ package struct Timestamp: Hashable, Comparable, Sendable {
         self.milliseconds = milliseconds
     }
 
+    /// 1970 through 9999. What computes with times that come from outside takes no others: a millisecond more or less,
+    /// and the difference of any two, are numbers.
+    package static let computable = Timestamp(milliseconds: 0)...Timestamp(milliseconds: 253_402_300_799_999)
+
     package static func < (left: Timestamp, right: Timestamp) -> Bool { left.milliseconds < right.milliseconds }
 }

@@ -13,7 +13,10 @@ internal import Synchronization
 /// stands still for longer than such an object counts can still meet another: it looks again before it does what others
 /// would be harmed by, and what prunes leaves alone what is new.
 package final class ObjectStore: BackupStore {
+    /// Until an answer begins.
     private static let timeout = TimeAmount.seconds(120)
+    /// An answer that comes more slowly is given up, like one that does not come.
+    private static let leastBytesPerSecond = 256 << 10
     private static let listingByteLimit = 16 << 20
     private static let reasonByteLimit = 1 << 16
 
@@ -21,6 +24,7 @@ package final class ObjectStore: BackupStore {
     package var hasLock: Bool { false }
     private let options: ObjectStoreOptions
     private let retries: RetryPolicy
+    private let bodyTime: Duration
     /// Whether the store has ever answered, whatever it said.
     private let isKnown = Mutex(false)
     private let signature: RequestSignature
@@ -28,9 +32,17 @@ package final class ObjectStore: BackupStore {
     private let held = Mutex<(lock: StoreLock, renewal: Task<Void, Never>)?>(nil)
 
     /// Nothing is connected yet; ``close()`` is called once, at the end.
-    package init(_ options: ObjectStoreOptions, retries: RetryPolicy = .patient, group: any EventLoopGroup) {
+    ///
+    /// - Parameter bodyTime: that an answer may take once it has begun, beside what its length takes at the least pace.
+    package init(
+        _ options: ObjectStoreOptions,
+        retries: RetryPolicy = .patient,
+        bodyTime: Duration = .seconds(120),
+        group: any EventLoopGroup
+    ) {
         self.options = options
         self.retries = retries
+        self.bodyTime = bodyTime
         place = "s3://\(options.bucket)/\(options.prefix)"
         signature = RequestSignature(credentials: options.credentials, region: options.region)
         var configuration = HTTPClient.Configuration()
@@ -89,8 +101,10 @@ package final class ObjectStore: BackupStore {
     package func list(_ prefix: String) async throws(BackupError) -> [BackupObject] {
         var objects: [BackupObject] = []
         var continuation: String?
+        var seen: Set<String> = []
+        let whole = options.prefix + prefix
         repeat {
-            var query = [("list-type", "2"), ("prefix", options.prefix + prefix)]
+            var query = [("list-type", "2"), ("prefix", whole)]
             if let continuation { query.append(("continuation-token", continuation)) }
             guard let bytes = try await call("GET", nil, query: query, limit: Self.listingByteLimit) else {
                 throw .storeFailed(object: place, reason: "there is no such bucket")
@@ -98,7 +112,11 @@ package final class ObjectStore: BackupStore {
             guard let page = ObjectListing(String(decoding: bytes, as: UTF8.self)) else {
                 throw .storeFailed(object: place, reason: "its answer to a listing cannot be read")
             }
-            for object in page.objects where object.key.hasPrefix(options.prefix) {
+            for object in page.objects {
+                // Keys that it writes in another way than they were put would look like none.
+                guard object.key.hasPrefix(whole) else {
+                    throw .storeFailed(object: place, reason: "it lists objects that were not asked for")
+                }
                 objects.append(
                     BackupObject(
                         name: String(object.key.dropFirst(options.prefix.count)),
@@ -108,6 +126,9 @@ package final class ObjectStore: BackupStore {
                 )
             }
             continuation = page.continuation
+            if let continuation, !seen.insert(continuation).inserted {
+                throw .storeFailed(object: place, reason: "its listing begins again where it was before")
+            }
         } while continuation != nil
         return objects.sorted { $0.name < $1.name }
     }
@@ -143,11 +164,11 @@ package final class ObjectStore: BackupStore {
                     {
                         throw BackupError.damaged(object: object, reason: "it has \(length) bytes")
                     }
-                    let content = try await response.body.collect(upTo: limit)
-                    return Array(content.readableBytesView)
+                    return Array(try await self.body(of: response, limit: limit).readableBytesView)
                 case 404: return nil
                 default:
-                    let text = (try? await response.body.collect(upTo: Self.reasonByteLimit)).map(String.init(buffer:))
+                    let text = (try? await self.body(of: response, limit: Self.reasonByteLimit))
+                        .map(String.init(buffer:))
                     let reason = text.flatMap(Self.reason)
                     failure = "it answers \(status)" + (reason.map { ": \($0)" } ?? "")
                     guard Self.isPassing(status, reason) else {
@@ -158,6 +179,8 @@ package final class ObjectStore: BackupStore {
                 throw error
             } catch is NIOTooManyBytesError {
                 throw .damaged(object: object, reason: "it has more than \(limit) bytes")
+            } catch is BodyOverdue {
+                failure = "its answer does not end"
             } catch {
                 failure = "it cannot be reached: \(error)"
             }
@@ -170,6 +193,25 @@ package final class ObjectStore: BackupStore {
                     reason: failure + (attempt > 1 ? ", after \(attempt) attempts" : "")
                 )
             }
+        }
+    }
+
+    private struct BodyOverdue: Error {}
+
+    /// All of an answer's body. The deadline of a request ends where its answer begins: what then comes drop by drop
+    /// would come for ever.
+    private func body(of response: HTTPClientResponse, limit: Int) async throws -> ByteBuffer {
+        let length = response.headers.first(name: "content-length").flatMap { Int($0) } ?? limit
+        let time = bodyTime + .seconds(max(0, min(length, limit)) / Self.leastBytesPerSecond)
+        return try await withThrowingTaskGroup(of: ByteBuffer.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { try await response.body.collect(upTo: limit) }
+            group.addTask {
+                try await Task.sleep(for: time)
+                throw BodyOverdue()
+            }
+            guard let content = try await group.next() else { throw BodyOverdue() }
+            return content
         }
     }
 

@@ -13,6 +13,8 @@ package final class ScriptedServer: Sendable {
         case close
         /// Nothing follows.
         case hang
+        /// A body of a mebibyte, of which a byte comes now and then until the other side closes the connection.
+        case drip
     }
 
     /// Where it listens, as `http://127.0.0.1:port`.
@@ -69,6 +71,14 @@ package final class ScriptedServer: Sendable {
             self.script = script
         }
 
+        private static func drip(on bound: NIOLoopBound<ChannelHandlerContext>) {
+            let context = bound.value
+            guard context.channel.isActive else { return }
+            let drop = HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(string: ".")))
+            context.writeAndFlush(NIOAny(drop), promise: nil)
+            context.eventLoop.scheduleTask(in: .milliseconds(20)) { Handler.drip(on: bound) }
+        }
+
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             switch unwrapInboundIn(data) {
             case .head: body = ByteBuffer()
@@ -77,6 +87,11 @@ package final class ScriptedServer: Sendable {
                 switch script(String(buffer: body)) {
                 case .close: context.close(promise: nil)
                 case .hang: break
+                case .drip:
+                    let headers: HTTPHeaders = ["Content-Length": "\(1 << 20)"]
+                    let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: headers)
+                    context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+                    Handler.drip(on: NIOLoopBound(context, eventLoop: context.eventLoop))
                 case .answer(let status, let text):
                     let head = HTTPResponseHead(
                         version: .http1_1,

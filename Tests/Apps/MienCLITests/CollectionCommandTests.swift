@@ -23,6 +23,22 @@ import WireProtocol
         }
     }
 
+    @Test func workersThatAreGoneOrAreToGoCountForNoShard() async throws {
+        try await ToyCluster.run { cluster, address in
+            for (name, isLive, standing) in [
+                ("silent", false, WorkerStanding.active), ("drained", true, .draining),
+                ("gone", true, .decommissioned),
+            ] {
+                cluster.change { state in
+                    state.workersAreLive[1] = isLive
+                    state.standings = [1: standing]
+                }
+                #expect(await create(name, address).status == 0)
+                #expect(cluster.current.collections[name]?.shardCount == 1, "\(name)")
+            }
+        }
+    }
+
     @Test func describeShowsFactsAndShards() async throws {
         try await ToyCluster.run { _, address in
             _ = await create("people", address)
@@ -329,6 +345,38 @@ import WireProtocol
             let json = await mienCommand(list + ["--json"]).outputLines
             #expect(json.count == 2)
             #expect(json.allSatisfy { $0.hasPrefix("{\"name\":") && $0.hasSuffix("}") })
+        }
+    }
+
+    @Test func onlyLossesThatAreShownAreSaidToBeBack() async throws {
+        try await ToyCluster.run { cluster, address in
+            let ranges = HashRange.divisions(2)
+            let losses = ([1_700_000_000_000, 1_700_000_060_000] as [Int64]).enumerated().map { index, time in
+                LossList.Loss(range: ranges[index], time: Timestamp(milliseconds: time))
+            }
+            cluster.change {
+                $0.losses = [losses[0]]
+                $0.lossesMeanwhile = [losses[1]]
+            }
+            let command = ["collection", "losses", "people", "--coordinator", address]
+            let text = await mienCommand(command + ["--restored"])
+            #expect(text.status == 0)
+            #expect(
+                text.output == """
+                    These are back:
+                    given up              share of the collection
+                    2023-11-14T22:13:20Z                   50.0 %
+                    These are still given up:
+                    given up              share of the collection
+                    2023-11-14T22:14:20Z                   50.0 %
+
+                    """
+            )
+            cluster.change { $0.lossesMeanwhile = [] }
+            let json = await mienCommand(command + ["--restored", "--json"])
+            #expect(json.output.contains("\"losses\": []") && json.output.contains("22:14:20"), "\(json)")
+            let none = await mienCommand(command + ["--restored"])
+            #expect(none.output == "No faces of people are given up.\n")
         }
     }
 

@@ -138,6 +138,22 @@ import mien
         #expect(await mienCommand(["status", "--token-file", folder.file("absent")]).status == 78)
     }
 
+    /// Before anything is connected: at these addresses nobody would answer.
+    @Test(arguments: ["192.0.2.1:7400", "coordinator-1.invalid:7400", "[2001:db8::1]:7400"])
+    func aTokenIsNotShownBeyondThisMachineWithoutTLS(address: String) async {
+        let environment = ["MIEN_TOKEN": "0123456789abcdefghij"]
+        let status = ["status", "--coordinator", "127.0.0.1:1", "--coordinator", address]
+        let refused = await mienCommand(status, environment: environment)
+        #expect(refused.status == 78 && refused.output.isEmpty)
+        #expect(
+            refused.error == "mien: \(address) is beyond this machine, and without TLS everyone between could read the "
+                + "token; give --tls-trust FILE or MIEN_TLS_TRUST, which may be 'system'\n"
+        )
+        // The file that a variable names is read as that of the option is.
+        let absent = await mienCommand(status, environment: environment.merging(["MIEN_TLS_TRUST": "/absent"]) { $1 })
+        #expect(absent.status == 78 && absent.error.contains("/absent"), "\(absent.error)")
+    }
+
     @Test(arguments: ["dev", "coordinator", "worker"])
     func aWrongNodeConfigurationEndsWith78AndEveryProblem(role: String) async throws {
         let folder = try ScratchFolder()

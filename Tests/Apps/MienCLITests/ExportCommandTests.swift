@@ -91,6 +91,24 @@ import Testing
         }
     }
 
+    /// Even of a collection that lost everything, whose pages are empty.
+    @Test(arguments: [0, 30]) func anExportTellsOfALoss(faceCount: Int) async throws {
+        try await withFaces(faceCount) { cluster, address, folder in
+            func export(_ name: String, _ arguments: String...) async -> CommandResult {
+                await mienCommand(["export", "people", folder.file(name), "--coordinator", address] + arguments)
+            }
+            let whole = await export("whole.jsonl", "--json")
+            #expect(whole.status == 0 && !whole.error.contains("given up"), "\(whole)")
+            #expect(whole.output.filter { !$0.isWhitespace }.contains(#""has_loss":false"#))
+            cluster.change { $0.lossyCollections = ["people"] }
+            let text = await export("text.jsonl")
+            #expect(text.status == 0 && text.error.contains("warning: faces of people were given up"), "\(text)")
+            let json = await export("json.jsonl", "--json")
+            #expect(json.status == 0 && json.error.contains("warning: faces of people were given up"), "\(json)")
+            #expect(json.output.filter { !$0.isWhitespace }.contains(#""has_loss":true"#))
+        }
+    }
+
     @Test func nothingIsWrittenOver() async throws {
         try await withFaces(1) { _, address, folder in
             let path = try folder.write("people.jsonl", "precious")
@@ -108,6 +126,32 @@ import Testing
             let result = await mienCommand(["export", "people", folder.file("out"), "--coordinator", address])
             #expect(result.status == 70)
             #expect(folder.names == [])
+        }
+    }
+
+    private func permissions(_ path: String) throws -> Int? {
+        (try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? NSNumber)?.intValue
+    }
+
+    /// Whatever lay in its place: what an export that was killed left behind is not written into.
+    @Test func anExportIsForItsOwnerAlone() async throws {
+        try await withFaces(3) { _, address, folder in
+            let file = folder.file("people.jsonl")
+            let left = try folder.write("people.jsonl.partial", "left behind")
+            try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: left)
+            let reader = try #require(FileHandle(forReadingAtPath: left))
+            #expect(await mienCommand(["export", "people", file, "--coordinator", address]).status == 0)
+            #expect(try permissions(file) == 0o600)
+            #expect(try reader.readToEnd() == Data("left behind".utf8))
+
+            let arrays = folder.file("people")
+            try FileManager.default.createDirectory(atPath: arrays + ".partial", withIntermediateDirectories: false)
+            try folder.write("people.partial/ids.txt", "left behind")
+            #expect(await mienCommand(["export", "people", arrays, "--coordinator", address]).status == 0)
+            #expect(try permissions(arrays) == 0o700)
+            let names = try FileManager.default.contentsOfDirectory(atPath: arrays)
+            #expect(names.count == 5)
+            for name in names { #expect(try permissions("\(arrays)/\(name)") == 0o600, "\(name)") }
         }
     }
 }

@@ -57,6 +57,25 @@ import Testing
         }
     }
 
+    /// What is absent may have been given up, and a list is not all that there was.
+    @Test func aLossIsTold() async throws {
+        try await withFaces { cluster, common in
+            cluster.change { $0.lossyCollections = ["people"] }
+            let warning = "mien: warning: faces of people were given up with every copy of them and are not among these"
+            let absent = await mienCommand(["face", "get"] + common + [id(1), id(99)])
+            #expect(absent.status == 1 && absent.error.hasPrefix(warning), "\(absent)")
+            #expect(absent.error.contains("the face \(id(99)) is not in people"))
+            let found = await mienCommand(["face", "get"] + common + [id(1)])
+            #expect(found.status == 0 && found.error.isEmpty, "\(found)")
+            let list = await mienCommand(["face", "list"] + common + ["--json"])
+            #expect(list.status == 0 && list.error.hasPrefix(warning) && list.outputLines.count == 20, "\(list)")
+            // Nor is one empty because nothing was ever there.
+            cluster.change { $0.faces["people"] = [:] }
+            let empty = await mienCommand(["face", "list"] + common)
+            #expect(empty.status == 0 && empty.error.hasPrefix(warning), "\(empty)")
+        }
+    }
+
     @Test func listStopsAtItsLimit() async throws {
         try await withFaces { _, common in
             let some = await mienCommand(["face", "list"] + common + ["--limit", "3"])

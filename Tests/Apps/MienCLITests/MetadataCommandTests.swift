@@ -51,6 +51,29 @@ struct MetadataCommandTests {
         }
     }
 
+    /// Not even the plan of another shard is asked for: the other one must not stand for it.
+    @Test func aNumberThatNoShardHasIsRefused() async throws {
+        try await ToyCluster.run { cluster, address in
+            let create = ["collection", "create", "people", "--dimension", "64", "--model", "m"]
+            #expect(await mienCommand(create + ["--coordinator", address]).status == 0)
+            let leader = NodeID(high: 9, low: 1)
+            let older = RecordAccepted(
+                storedVersion: 3,
+                knownVersion: 9,
+                primary: leader,
+                replicas: [.init(worker: leader, sequence: 41)]
+            )
+            cluster.change { $0.olderRecords = [0: older, .max: older] }
+            let accept = ["metadata", "accept", "people", "--yes", "--coordinator", address]
+            for (shard, status) in [("-1", 64), ("4294967296", 65), ("\(Int.max)", 65)] as [(String, Int32)] {
+                let refused = await mienCommand(accept + ["--shard=\(shard)"])
+                #expect(refused.status == status && refused.output.isEmpty, "\(refused)")
+                #expect(refused.error.contains("Shards are numbered from 0"), "\(refused)")
+            }
+            #expect(cluster.current.olderRecords.count == 2 && cluster.current.confirmations.isEmpty)
+        }
+    }
+
     @Test func whatWasAcceptedBeforeAnotherShardWasRefusedIsTold() async throws {
         try await ToyCluster.run { cluster, address in
             let create = ["collection", "create", "people", "--dimension", "64", "--model", "m"]

@@ -128,4 +128,51 @@ struct OperationCommandTests {
             #expect(text.contains(reason + "end"), "\(text)")
         }
     }
+
+    @Test(arguments: [
+        ["shard", "move", "people", "--from", "a:1", "--", "-1"],
+        ["shard", "lead", "people", "--worker", "a:1", "--", "-1"],
+        ["shard", "pin", "people", "--", "-1"], ["shard", "unpin", "people", "--", "-1"],
+        ["shard", "split", "people", "--", "-1"], ["shard", "merge", "people", "--", "0", "-1"],
+        ["shard", "recover", "people", "--", "-1"], ["explain", "people", "--", "-1"],
+    ])
+    func shardsAreNumberedFrom0(words: [String]) async {
+        let refused = await mienCommand(words)
+        #expect(refused.status == 64, "\(refused)")
+        #expect(refused.error.hasPrefix("mien: Shards are numbered from 0."), "\(refused)")
+    }
+
+    /// After its disk was replaced the worker at an address is another one, and the one that was there is still known.
+    @Test func workersOfOneAddressAreToldApart() async throws {
+        try await ToyCluster.run { cluster, address in
+            cluster.change { state in
+                state.workersShareAnAddress = true
+                state.workersAreLive = [false, true]
+            }
+            let (old, new) = (NodeID(high: 7, low: 0), NodeID(high: 7, low: 1))
+            let decommission = ["decommission", "127.0.0.1:7401", "--coordinator", address]
+            let refused = await mienCommand(decommission)
+            #expect(refused.status == 64)
+            #expect(
+                refused.error == "mien: '127.0.0.1:7401' names 2 workers: \(old) (silent), \(new) (live); give the "
+                    + "identity\n"
+            )
+            let plan = OperationPlan(steps: [], loads: [], estimatedSeconds: 0, assumedBytesPerSecond: 1)
+            cluster.change { $0.plans = [.decommission(old): plan] }
+            let planned = await mienCommand(["plan", "decommission", "\(old)", "--coordinator", address])
+            #expect(planned.status == 0, "\(planned)")
+
+            // From then on the address is the other's.
+            cluster.change { state in
+                state.standings = [0: .decommissioned]
+                state.plans = [.decommission(new): plan]
+            }
+            let byAddress = await mienCommand(["plan", "decommission", "127.0.0.1:7401", "--coordinator", address])
+            #expect(byAddress.status == 0, "\(byAddress)")
+            // To bring one back it is either's.
+            let recommission = await mienCommand(["recommission", "127.0.0.1:7401", "--coordinator", address])
+            #expect(recommission.status == 64)
+            #expect(recommission.error.contains("\(old) (silent, decommissioned), \(new) (live)"))
+        }
+    }
 }

@@ -2,6 +2,7 @@ import Backups
 import ClusterModel
 import FaceModel
 import Testing
+import WireProtocol
 
 /// Which ledgers of erasures a restore goes by, and what it says of those that it cannot read.
 struct RestoreCommandTests {
@@ -74,6 +75,43 @@ struct RestoreCommandTests {
             #expect(warned.error.contains("warning: what was deleted from staff since is not known"), "\(warned)")
             #expect(warned.error.contains("delete them again"), "\(warned)")
             #expect(warned.error.contains("a coordinator does not answer this"), "\(warned)")
+        }
+    }
+
+    /// By the clock of another machine a loss may have come after the backup: it is told, with the way out.
+    @Test func aLossThatTheLedgerDoesNotReachBeyondIsNamed() async throws {
+        let folder = try backup()
+        let safe = try ScratchFolder()
+        let ledger = ErasureLedger(
+            collection: CollectionID(high: 1, low: 2),
+            name: "people",
+            keyMark: ErasureLedger.mark(of: Self.key),
+            since: Timestamp(milliseconds: 1_767_225_600_123),
+            until: Timestamp(milliseconds: 1_767_225_630_000),
+            erasures: []
+        )
+        try FolderStore(safe.path, createsFolder: false).put("people.ledger", ledger.sealed(for: "people.ledger"))
+        try await restoring(folder, beside: "people") { cluster, restore in
+            cluster.change { state in
+                state.erasureKey = Self.key
+                state.losses = [.init(range: .all, time: Timestamp(milliseconds: 1_767_225_640_000))]
+            }
+            let refused = await mienCommand(restore)
+            #expect(refused.status == 1 && refused.error.contains("given up at 2026-01-01T00:00:40"), "\(refused)")
+            #expect(refused.error.contains("less than an hour before the backup"), "\(refused)")
+            #expect(refused.error.contains("--ledger FILE --ledger people"), "\(refused)")
+            #expect(refused.error.contains("reaches back to 2026-01-01T00:01:40"), "\(refused)")
+            let helped = await mienCommand(
+                restore + ["--ledger", "\(safe.path)/people.ledger", "--ledger", "people"]
+            )
+            #expect(helped.error.contains("ends at 2026-01-01T00:00:30"), "\(helped)")
+            #expect(helped.error.contains("a coordinator does not answer this"), "\(helped)")
+
+            cluster.change { $0.losses = [.init(range: .all, time: Timestamp(milliseconds: 1_767_325_600_000))] }
+            let later = await mienCommand(restore)
+            #expect(later.status == 1 && later.error.contains("after the backup"), "\(later)")
+            let warned = await mienCommand(restore + ["--without-ledger"])
+            #expect(warned.error.contains("warning: faces of people were given up at"), "\(warned)")
         }
     }
 

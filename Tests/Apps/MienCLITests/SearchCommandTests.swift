@@ -270,6 +270,32 @@ import Testing
         }
     }
 
+    /// Of several requests the summary tells the least coverage of those that asked a shard, and any loss.
+    @Test(arguments: [false, true])
+    func theSummaryHidesNoLossAndIsNotOfWhatAskedNobody(isReversed: Bool) async throws {
+        try await withFaces { cluster, search, folder in
+            var writer = try NpyWriter(path: folder.file("many.npy"), dimension: 64)
+            try writer.append([Float](repeating: 1, count: 64 * 200))
+            try writer.finish()
+            func summary(_ coverages: [Coverage]) async throws -> String {
+                cluster.change { $0.coverages = isReversed ? coverages.reversed() : coverages }
+                let result = await mienCommand(search + ["--probes", folder.file("many.npy"), "-k", "1", "--json"])
+                #expect(result.status == 0, "\(result)")
+                #expect(cluster.current.coverages.isEmpty)
+                return String(try #require(result.outputLines.last))
+            }
+            let whole = Coverage(shardsAsked: 2, shardsAnswered: 2, facesTotal: 2, facesAnswered: 2)
+            var lossy = whole
+            lossy.hasLoss = true
+            let loss = try await summary([whole, lossy])
+            #expect(loss.contains(#""has_loss":true"#), "\(loss)")
+            let none = try await summary([whole, whole])
+            #expect(none.contains(#""has_loss":false"#), "\(none)")
+            let refused = try await summary([Coverage(), whole])
+            #expect(refused.contains(#""shards_asked":2,"shards_answered":2,"faces_total":2"#), "\(refused)")
+        }
+    }
+
     @Test func filesThatCannotBeUsedAreBadData() async throws {
         try await withFaces { _, search, folder in
             var narrow = try NpyWriter(path: folder.file("narrow.npy"), dimension: 8)

@@ -21,6 +21,10 @@ final class ToyCluster: RequestHandler {
         var restorations: [String: String] = [:]
         var sequence: UInt64 = 0
         var workersAreLive = [true, true]
+        /// Of those that are not active.
+        var standings: [Int: WorkerStanding] = [:]
+        /// Whether all workers have that of the first: what a disk that was replaced leaves behind.
+        var workersShareAnAddress = false
         /// How often the status was asked for: each look finds the nodes a second older and busier.
         var statusCount: UInt64 = 0
         /// Of the shards whose workers are live.
@@ -35,6 +39,10 @@ final class ToyCluster: RequestHandler {
         var hiddenFaces: Set<FaceID> = []
         /// Of the latest search.
         var filter: FaceFilter?
+        /// What the next searches by probes say that they covered, each the first that is left.
+        var coverages: [Coverage] = []
+        /// Collections of which faces were given up.
+        var lossyCollections: Set<String> = []
         /// What every collection has learnt; nil while it needs nothing.
         var codebook: CollectionDescription.Codebook?
         var training: CollectionDescription.Training?
@@ -62,9 +70,15 @@ final class ToyCluster: RequestHandler {
         /// What the requests to do it were to come to.
         var confirmedRecoveries: [RecoverShard.Confirmation?] = []
         /// Of every collection.
+        var losses: [LossList.Loss] = []
+        /// What is given up just before the next ones are said to be back.
+        var lossesMeanwhile: [LossList.Loss] = []
+        /// Of every collection.
         var erasureKey = ErasureKey(high: 1, low: 1)
         /// Shards whose ledgers of erasures nobody can read.
         var unreadLedgers: Set<UInt32> = []
+        /// Shards of which no replica can be verified.
+        var unverifiedShards: Set<UInt32> = []
         /// Any change of one is answered by it as it is.
         var operations: [OperationDescription] = []
         /// What is told that each would do.
@@ -151,6 +165,22 @@ final class ToyCluster: RequestHandler {
             guard !message.isPlan else { return recovery }
             state.confirmedRecoveries.append(message.confirmed)
             return state.recovered ?? recovery
+        case .verifyShard(let message):
+            _ = try description(message.collection, state)
+            guard !state.unverifiedShards.contains(message.shardIndex) else {
+                throw WireStatus(.unavailable, "Shard \(message.shardIndex) cannot be asked.")
+            }
+            return ShardVerified(
+                replicas: [
+                    .init(
+                        worker: worker(Int(message.shardIndex)),
+                        isPrimary: true,
+                        finding: .sound,
+                        sequence: state.sequence,
+                        faceCount: 3
+                    )
+                ]
+            )
         case .enrolFaces(let message): return try enrol(message, &state)
         case .deleteFaces(let message):
             let collection = try description(message.collection, state).collection
@@ -164,7 +194,8 @@ final class ToyCluster: RequestHandler {
             return FaceList(
                 faces: message.ids.compactMap { id in
                     faces[id].map { stored(id, $0, includesEmbedding: message.includesEmbeddings) }
-                }
+                },
+                hasLoss: state.lossyCollections.contains(message.collection)
             )
         case .listFaces(let message): return try page(message, state)
         case .searchFaces(let message):
@@ -174,7 +205,7 @@ final class ToyCluster: RequestHandler {
             }
             let probes = (0..<message.probes.rowCount).map { Array(message.probes.row($0)) }
             state.filter = message.parameters.filter
-            return try search(
+            var answer = try search(
                 message.collection,
                 probes,
                 message.parameters,
@@ -182,6 +213,8 @@ final class ToyCluster: RequestHandler {
                 excluding: nil,
                 state
             )
+            if !state.coverages.isEmpty { answer.coverage = state.coverages.removeFirst() }
+            return answer
         case .searchByFace(let message):
             guard let face = state.faces[message.collection]?[message.faceID] else {
                 throw WireStatus(.notFound, "no face of that id in '\(message.collection)'")
@@ -201,7 +234,12 @@ final class ToyCluster: RequestHandler {
                 throw WireStatus(.corruptPartition, "Shard \(message.shardIndex) is damaged.")
             }
             return ErasureList(key: state.erasureKey, erasures: [], next: nil, forgotten: nil)
-        case .readLosses: return LossList(losses: [])
+        case .readLosses(let message):
+            if message.isSettling {
+                state.losses += state.lossesMeanwhile
+                state.losses.removeAll { message.settled?.contains($0) ?? true }
+            }
+            return LossList(losses: state.losses)
         case .planOperation(let message):
             guard let plan = state.plans[message.order] else {
                 throw WireStatus(.invalidRequest, "nobody knows what that would do")
@@ -304,7 +342,8 @@ final class ToyCluster: RequestHandler {
         return FacePage(
             faces: page.map { stored($0.key, $0.value, includesEmbedding: message.includesEmbeddings) },
             next: page.count < rest.count
-                ? page.last.map { ListPosition(stretches: [.init(last: .max, face: $0.key)]) } : nil
+                ? page.last.map { ListPosition(stretches: [.init(last: .max, face: $0.key)]) } : nil,
+            hasLoss: state.lossyCollections.contains(message.collection)
         )
     }
 
@@ -374,9 +413,10 @@ final class ToyCluster: RequestHandler {
         let workers = state.workersAreLive.indices.map { index in
             ClusterStatus.Worker(
                 id: worker(index),
-                address: NodeAddress(host: "127.0.0.1", port: 7401 + index),
+                address: NodeAddress(host: "127.0.0.1", port: state.workersShareAnAddress ? 7401 : 7401 + index),
                 isLive: state.workersAreLive[index],
                 silentMilliseconds: state.workersAreLive[index] ? 100 : 12_000,
+                standing: state.standings[index] ?? .active,
                 report: WorkerReport(
                     replicas: [],
                     trainings: [],

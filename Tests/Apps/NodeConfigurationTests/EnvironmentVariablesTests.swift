@@ -20,14 +20,14 @@ import Testing
         #expect(
             ofSection == [
                 "MIEN_TLS_XYZZYPLUGHPLOVER: MIEN_TLS_XYZZYPLUGHPLOVER is not a known variable; known here: "
-                    + "MIEN_TLS_CERTIFICATE, MIEN_TLS_PRIVATE_KEY, MIEN_TLS_TRUST_ROOTS"
+                    + "MIEN_TLS_CERTIFICATE, MIEN_TLS_PRIVATE_KEY, MIEN_TLS_TRUST, MIEN_TLS_TRUST_ROOTS"
             ]
         )
     }
 
     @Test func namesThatSomethingReadsOrNobodyTypedArePassedOver() {
         let known = [
-            "MIEN_DEV_LISTEN", "MIEN_TOKEN", "MIEN_TOKEN_FILE", "MIEN_COORDINATOR", "MIEN_TEST_SEED",
+            "MIEN_DEV_LISTEN", "MIEN_TOKEN", "MIEN_TOKEN_FILE", "MIEN_COORDINATOR", "MIEN_TEST_SEED", "MIEN_TLS_TRUST",
             "MIEN_QUICKSTART_DATA", "MIEN_BUILD_JOBS", "MIEN_BINARY", "MIENNE", "mien_listem", "PATH",
             "MIEN_SERVICE_HOST", "MIEN_SERVICE_PORT", "MIEN_COORDINATOR_SERVICE_PORT_WIRE", "MIEN_PORT_7400_TCP",
             "MIEN_PORT_7400_TCP_ADDR",

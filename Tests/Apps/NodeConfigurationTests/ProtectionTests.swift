@@ -46,6 +46,21 @@ struct ProtectionTests {
         }
     }
 
+    @Test(arguments: ["10.0.0.1:7400", "coordinator-1.internal:7400", "[fe80::1]:7400"])
+    func aWorkerShowsItsTokenToACoordinatorBeyondLoopbackUnderTLSAlone(address: String) throws {
+        let flags = ["worker.coordinators": "127.0.0.1:7400,\(address)"]
+        let secret = ["MIEN_TOKEN": token]
+        #expect(
+            try problems(environment: secret, flags: flags, in: folder) == [
+                "command line: worker.coordinators: \(address) is beyond this machine, and without TLS everyone "
+                    + "between could read the token; set tls.certificate and tls.private_key"
+            ]
+        )
+        #expect(try problems(environment: secret, flags: flags.merging(tls) { $1 }, in: folder) == [])
+        #expect(try problems(flags: flags, in: folder) == [])
+        #expect(try problems(environment: secret, flags: ["worker.coordinators": "localhost:1"], in: folder) == [])
+    }
+
     @Test func everyInterfaceNeedsAnAdvertisedAddress() throws {
         let flags = tls.merging(["worker.listen": "0.0.0.0:7401"]) { $1 }
         let found = try problems(environment: ["MIEN_TOKEN": token], flags: flags, in: folder)

@@ -50,6 +50,39 @@ struct CallAttemptsTests {
         }
     }
 
+    private let refused = WireStatus(.unauthenticated, "the token is not this cluster's").withoutEffect.ofConnection
+
+    /// What comes of failures one after the other, at once each; nil while it is sent again.
+    private func end(peers: Int, retryDuration: Duration = .seconds(9), _ failures: [WireStatus]) -> WireStatus? {
+        var attempts = CallAttempts(peerCount: peers, timeout: .seconds(60), retryDuration: retryDuration)
+        var elapsed = Duration.zero
+        for failure in failures {
+            switch attempts.next(after: failure, elapsed: elapsed, spread: 1) {
+            case .again(let pause): elapsed += pause
+            case .fail(let status): return status
+            }
+        }
+        return nil
+    }
+
+    /// The token, certificate, version or port of one of them is wrong.
+    @Test func aCoordinatorThatRefusesTheConnectionLeavesTheOthers() {
+        #expect(end(peers: 1, [refused]) == refused)
+        #expect(end(peers: 3, [refused, refused]) == nil)
+        #expect(end(peers: 3, retryDuration: .zero, [refused, refused]) == nil)
+        let other = WireStatus(.incompatibleVersion, "no version is common").withoutEffect.ofConnection
+        #expect(end(peers: 3, [refused, other, refused]) == refused, "the first one's word")
+        // What the other says passes: it is asked again, and the one that refuses is passed by.
+        #expect(end(peers: 2, [refused, status(), refused, status(), refused, status()]) == nil)
+        let unreached = status(effect: false).ofConnection
+        #expect(end(peers: 2, [unreached, refused, unreached, refused]) == nil)
+        // What one says of the call itself is what is told.
+        #expect(end(peers: 2, [refused, status(.notFound)]) == status(.notFound))
+        #expect(end(peers: 2, retryDuration: .zero, [status(.overloaded), refused]) == status(.overloaded))
+        #expect(end(peers: 2, retryDuration: .zero, [refused, unreached]) == refused)
+        #expect(pauses(peers: 3, refused) == [0, 0])
+    }
+
     /// Nothing was done where every attempt says so of itself.
     @Test func whatIsToldIsOfAllAttempts() {
         for effects in [[false, false, false], [true, false, false], [false, true, false], [false, false, true]] {

@@ -195,12 +195,68 @@ import WireProtocol
     }
 
     @Test func aDeletionWhoseAnswerWasLostIsNoFailure() async throws {
-        try await ScriptedCluster.run { _, number in
-            throw number == 0 ? Self.unavailable : WireStatus(.notFound, "no such collection")
-        } _: { client, _ in
+        try await ScriptedCluster.run { request, number in
+            if case .describeCollection = request { return Sample.description }
+            throw number == 1 ? Self.unavailable : WireStatus(.notFound, "no such collection")
+        } _: { client, cluster in
             let faceCount = try await client.deleteCollection("people")
             #expect(faceCount == nil)
             await #expect(throws: MienClientError.self) { try await client.deleteCollection("people") }
+            #expect(deletions(cluster) == [CollectionID?](repeating: Sample.collection.id, count: 3))
+        }
+    }
+
+    private func deletions(_ cluster: ScriptedCluster) -> [CollectionID?] {
+        cluster.requests.compactMap { if case .deleteCollection(let message) = $0 { message.id } else { nil } }
+    }
+
+    /// What a person was shown is deleted, and nothing that got its name since.
+    @Test func theCollectionThatIsNamedIsMeant() async throws {
+        try await ScriptedCluster.run { _, _ in
+            CollectionDeleted(faceCount: 5)
+        } _: { client, cluster in
+            let shown = CollectionID(high: 3, low: 4)
+            let faceCount = try await client.deleteCollection("people", id: shown.description)
+            #expect(faceCount == 5 && deletions(cluster) == [shown] && cluster.requests.count == 1)
+            let error = await #expect(throws: MienClientError.self) {
+                try await client.deleteCollection("people", id: "people")
+            }
+            #expect(error?.code == .notFound && error?.hasNoEffect == true && cluster.requests.count == 1)
+        }
+    }
+
+    /// One coordinator of several was set up with another cluster's token.
+    @Test func aCoordinatorOfAnotherTokenStopsNobody() async throws {
+        let calls = MienClient.CallOptions(timeout: .seconds(20), retryDuration: .zero)
+        try await ScriptedCluster.run(token: "another-cluster's-token") { _, _ in
+            nil
+        } _: { _, other in
+            try await ScriptedCluster.run(
+                token: "right-token-of-the-cluster",
+                before: other.address,
+                calls: calls
+            ) { _, _ in
+                CollectionList(collections: [Sample.description])
+            } _: { client, cluster in
+                for _ in 0..<3 {
+                    let collections = try await client.collections()
+                    #expect(collections.map(\.options.name) == ["people"])
+                }
+                #expect(cluster.requests.count == 3 && other.requests.isEmpty)
+            }
+            // Where all of them refuse it that is the answer.
+            try await ScriptedCluster.run(
+                token: "right-token-of-the-cluster",
+                clientToken: "wrong",
+                before: other.address,
+                calls: calls
+            ) { _, _ in
+                nil
+            } _: { client, cluster in
+                let error = await #expect(throws: MienClientError.self) { try await client.status() }
+                #expect(error?.code == .unauthenticated && error?.hasNoEffect == true)
+                #expect(cluster.requests.isEmpty && other.requests.isEmpty)
+            }
         }
     }
 

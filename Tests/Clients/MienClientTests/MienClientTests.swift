@@ -29,6 +29,25 @@ import WireProtocol
         }
     }
 
+    /// Also of a collection that has nothing left, none of whose pages anybody sees.
+    @Test func readsTellOfALoss() async throws {
+        try await ScriptedCluster.run { request, _ in
+            switch request {
+            case .listFaces(let message): FacePage(faces: [], next: nil, hasLoss: message.collection == "lossy")
+            case .getFaces(let message): FaceList(faces: [], hasLoss: message.collection == "lossy")
+            default: nil
+            }
+        } _: { client, _ in
+            for (name, isLossy) in [("lossy", true), ("whole", false)] {
+                var pages = client.allFaces(in: name).makeAsyncIterator()
+                let page = try await pages.next()
+                #expect(page == nil && pages.hasLoss == isLossy)
+                let faces = try await client.faces([Face.ID(high: 0, low: 7)], in: name)
+                #expect(faces.isEmpty && faces.hasLoss == isLossy)
+            }
+        }
+    }
+
     @Test func aFailedPageCanBeAskedForAgain() async throws {
         try await ScriptedCluster.run(calls: .init(timeout: .seconds(10), retryDuration: .zero)) { request, number in
             if number == 1 { throw WireStatus(.unavailable, "away") }
@@ -255,6 +274,16 @@ import WireProtocol
             )
         }
         #expect(error?.message.contains("/nonexistent/roots.pem") == true)
+    }
+
+    @Test func aTokenForAnAddressBeyondLoopbackNeedsTLS() throws {
+        let addresses = [MienClient.Address(host: "127.0.0.1", port: 1), .init(host: "192.0.2.1", port: 7400)]
+        let error = #expect(throws: MienClientError.self) { try MienClient(addresses: addresses, token: "secret") }
+        #expect(error?.code == .invalidRequest && error?.message.contains("192.0.2.1:7400") == true)
+        #expect(error?.message.contains("TLS") == true && error?.message.contains("secret") == false)
+        _ = try MienClient(addresses: addresses, token: "secret", tls: .init())
+        _ = try MienClient(addresses: addresses)
+        _ = try MienClient(addresses: [addresses[0], .init(host: "localhost", port: 1)], token: "secret")
     }
 
     @Test(arguments: ["host:1", "[::1]:7400", "127.0.0.1:65535"])

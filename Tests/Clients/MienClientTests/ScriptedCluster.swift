@@ -19,16 +19,22 @@ final class ScriptedCluster: RequestHandler {
 
     private let script: Script
     private let state = Mutex(State())
+    private let listening = Mutex<MienClient.Address?>(nil)
 
     private init(_ script: @escaping Script) {
         self.script = script
     }
 
+    var address: MienClient.Address? { listening.withLock { $0 } }
+
     /// Runs a body with a client of such a coordinator.
+    ///
+    /// - Parameter first: a coordinator that the client asks before.
     static func run(
         token: String? = nil,
         clientToken: String? = nil,
         unreachableFirst: Bool = false,
+        before first: MienClient.Address? = nil,
         calls: MienClient.CallOptions = .init(timeout: .seconds(20), retryDuration: .seconds(10)),
         script: @escaping Script,
         _ body: (MienClient, ScriptedCluster) async throws -> Void
@@ -48,9 +54,12 @@ final class ScriptedCluster: RequestHandler {
             handler: cluster,
             group: MultiThreadedEventLoopGroup.singleton
         )
-        var addresses = [MienClient.Address(host: "127.0.0.1", port: server.address.port)]
+        let own = MienClient.Address(host: "127.0.0.1", port: server.address.port)
+        cluster.listening.withLock { $0 = own }
+        var addresses = [own]
         // Port 1 is privileged and unused: connecting is refused at once.
         if unreachableFirst { addresses.insert(MienClient.Address(host: "127.0.0.1", port: 1), at: 0) }
+        if let first { addresses.insert(first, at: 0) }
         let client = try MienClient(addresses: addresses, token: clientToken ?? token, calls: calls)
         let result: Result<Void, any Error>
         do {

@@ -57,7 +57,9 @@ struct ClusterControllerTests {
         try await withCluster(workers: 2) { _, cluster, _ in
             await withTaskGroup(of: Bool.self) { group in
                 for number in 0..<8 {
-                    group.addTask { (try? await cluster.create("c\(number)", shards: 2)) != nil }
+                    group.addTask {
+                        (try? await cluster.create("c\(number)", shards: 2, deadline: .seconds(60))) != nil
+                    }
                 }
                 for await succeeded in group { #expect(succeeded) }
             }
@@ -71,7 +73,7 @@ struct ClusterControllerTests {
         try await withCluster(workers: 1) { _, cluster, workers in
             workers[0].state.withLock { $0.refusal = { _ in WireStatus(.overloaded, "Busy.") } }
             let status = await #expect(throws: WireStatus.self) {
-                try await cluster.create("people", shards: 3, deadline: .seconds(1))
+                try await cluster.create("people", shards: 3, deadline: nil)
             }
             #expect(status?.code == .unavailable)
             let message = status?.message ?? ""
@@ -137,7 +139,7 @@ struct ClusterControllerTests {
         try await withCluster(workers: 1) { _, cluster, workers in
             try await cluster.create("people", shards: 2)
             workers[0].state.withLock { $0.replicas = [:] }
-            try await Task.sleep(for: .milliseconds(900))
+            try await Task.sleep(for: .seconds(7))
             #expect(workers[0].shards.isEmpty)
             #expect(workers[0].state.withLock { $0.hostCount } == 2)
         }
@@ -194,7 +196,7 @@ struct ClusterControllerTests {
             try await eventually("the worker is silent") { !cluster.controller.liveness(of: workers[1].id).isLive }
             let status = try await cluster.status()
             #expect(status.workers.map(\.isLive) == [true, false])
-            #expect(status.workers[1].silentMilliseconds >= 400)
+            #expect(status.workers[1].silentMilliseconds >= 3000)
             #expect(status.workers[0].report.residentByteCount == 11)
             #expect(status.version == "1.2.3")
             #expect(try await cluster.create("people", shards: 3).shards.allSatisfy { $0.worker == workers[0].id })

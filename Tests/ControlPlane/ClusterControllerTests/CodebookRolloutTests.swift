@@ -398,4 +398,59 @@ struct CodebookRolloutTests {
             #expect(workers.reduce(0) { sum, worker in sum + worker.state.withLock { $0.orders.count } } == 1)
         }
     }
+
+    /// The controller may be installing it at the same time, or the replica's lane may be held up.
+    @Test func aReplicaInWhichACodebookWaitsIsAskedAgain() async throws {
+        try await withCluster(workers: 1) { _, cluster, workers in
+            let begin = BeginRestore(
+                configuration: ControlCluster.configuration("again", shards: 1),
+                backup: "people-1",
+                epoch: Epoch(1),
+                erasureKey: ErasureKey(high: 1, low: 2)
+            )
+            _ = try await cluster.client.call(begin, deadline: .after(.seconds(60)))
+            // Told that the replica has it, the controller leaves it to the restoration. The first answer may be to
+            // what was said before.
+            for _ in 0..<2 {
+                workers[0].state.withLock { state in
+                    for shard in state.replicas.keys { state.replicas[shard]!.generation = 1 }
+                    state.reply = nil
+                }
+                try await eventually("a heartbeat is answered") { workers[0].state.withLock { $0.reply != nil } }
+            }
+            let askedCount = Mutex(0)
+            workers[0].state.withLock { state in
+                state.refusal = { request in
+                    guard case .installCodebook(let install) = request, install.slice.offset == 0 else { return nil }
+                    let count = askedCount.withLock { count -> Int in
+                        count += 1
+                        return count
+                    }
+                    guard count == 1 else { return nil }
+                    return WireStatus(.overloaded, "A codebook waits to be installed.", retryAfterMilliseconds: 100)
+                }
+            }
+            let restore = RestoreCodebook(
+                collection: "again",
+                backup: "people-1",
+                origin: CodebookOrigin(cause: .growth, faceCount: 1200),
+                digest: CodebookFiles.digest(of: codebook),
+                summary: CollectionDescription.Codebook(
+                    generation: 1,
+                    codedDimension: 64,
+                    codeByteCount: 2,
+                    listCount: 9,
+                    energyShare: 0.875,
+                    sampleCount: 77,
+                    calibrationProbeCount: 19,
+                    calibration: [.init(leastSimilarity: 0.5, recall: 0.99, visitedShare: 0.25)]
+                ),
+                slice: CodebookSlice(totalByteCount: UInt64(codebook.count), offset: 0, bytes: codebook)
+            )
+            _ = try await cluster.client.call(restore, deadline: .after(.seconds(60)))
+            let count = askedCount.withLock(\.self)
+            #expect(count == 2)
+            #expect(hasInstalled(workers))
+        }
+    }
 }

@@ -12,8 +12,9 @@ import WireTransport
 /// A real coordinator (store, controller, server) over a folder that outlives it, with fake workers.
 final class ControlCluster: Sendable {
     static let options = ControllerOptions(
-        silenceLimit: .milliseconds(400),
-        replacementTime: .milliseconds(1200),
+        // Longer than a busy machine keeps a worker's heartbeats waiting.
+        silenceLimit: .seconds(3),
+        replacementTime: .seconds(9),
         confirmationInterval: .milliseconds(30),
         tick: .milliseconds(20),
         callTimeout: .seconds(2),
@@ -162,13 +163,14 @@ final class ControlCluster: Sendable {
         )
     }
 
+    /// - Parameter deadline: nil for none, so that the controller's own limit ends the wait and no race with who asked.
     @discardableResult
     func create(
         _ name: String,
         shards: Int,
         replicationFactor: Int = 1,
         minimumInSync: Int? = nil,
-        deadline: Duration = .seconds(5)
+        deadline: Duration? = .seconds(5)
     ) async throws(WireStatus) -> CollectionDescription {
         try await client.call(
             CreateCollection(
@@ -179,7 +181,7 @@ final class ControlCluster: Sendable {
                     minimumInSync: minimumInSync
                 )
             ),
-            deadline: .after(deadline)
+            deadline: deadline.map(WireDeadline.after) ?? WireDeadline.none
         )
     }
 
@@ -203,14 +205,14 @@ final class ControlCluster: Sendable {
     }
 }
 
-/// Waits until the condition holds, at most five seconds.
+/// Waits until the condition holds, about a minute at most.
 func eventually(
     _ what: String,
     sourceLocation: SourceLocation = #_sourceLocation,
     _ condition: () async throws -> Bool
 ) async throws {
     // Long enough for a machine that does much else.
-    for _ in 0..<1500 {
+    for _ in 0..<6000 {
         if try await condition() { return }
         try await Task.sleep(for: .milliseconds(10))
     }

@@ -23,7 +23,18 @@ final class FakeControlWorker: Sendable {
         var installed: [ShardID: [UInt8]] = [:]
         var orders: [TrainCodebook] = []
         var hostCount = 0
+        /// Orders of those by which a replica that is not there may begin with nothing.
+        var beginCount = 0
         var drops: [DropReplica] = []
+        /// What a reading of any of its replicas finds.
+        var reading: ReplicaVerified?
+        /// Readings asked for, and whether their answers wait.
+        var readingCount = 0
+        var holdsReadings = false
+        /// How many of the readings may have to wait, from the first.
+        var heldReadingCount = Int.max
+        /// Whether it sends no heartbeats, and answers all the same.
+        var isSilent = false
         /// The last reply to a heartbeat.
         var reply: HeartbeatReply?
         /// Whether it goes by groups that it hears of, as a worker does.
@@ -77,7 +88,9 @@ final class FakeControlWorker: Sendable {
                 agent: "fake worker"
             )
             while !Task.isCancelled {
-                if let reply = try? await client.call(heartbeat(from: address), deadline: .after(.seconds(1))) {
+                if !state.withLock(\.isSilent),
+                    let reply = try? await client.call(heartbeat(from: address), deadline: .after(.seconds(1)))
+                {
                     take(reply)
                 }
                 try? await Task.sleep(for: .milliseconds(30))
@@ -173,6 +186,7 @@ extension FakeControlWorker: RequestHandler {
         case .hostReplica(let request):
             state.withLock { state in
                 state.hostCount += 1
+                if request.mayBegin { state.beginCount += 1 }
                 var replica =
                     state.replicas[request.shard]
                     ?? WorkerReport.Replica(
@@ -197,6 +211,21 @@ extension FakeControlWorker: RequestHandler {
                 state.replicas[request.shard] = nil
             }
             call.reply(Acknowledgement())
+        case .verifyReplica:
+            let number = state.withLock { state in
+                state.readingCount += 1
+                return state.readingCount
+            }
+            call.run {
+                while self.state.withLock({ $0.holdsReadings && number <= $0.heldReadingCount }), !Task.isCancelled {
+                    try? await Task.sleep(for: .milliseconds(5))
+                }
+                guard let reading = self.state.withLock(\.reading) else {
+                    throw WireStatus(.invalidRequest, "The fake worker has nothing to read.")
+                }
+                return reading
+            }
+        case .shardRestore: call.reply(ShardEnrolled(outcomes: [], sequence: 1))
         case .prepareSuccessor(let request):
             state.withLock { $0.successors[request.shard] = request.sources }
             call.reply(Acknowledgement())

@@ -24,8 +24,8 @@ extension ControlCluster {
         return try await client.call(request, deadline: .after(.seconds(5)))
     }
 
-    fileprivate func losses(isSettling: Bool) async throws(WireStatus) -> LossList {
-        let request = ReadLosses(collection: "people", isSettling: isSettling)
+    fileprivate func losses(settling settled: [LossList.Loss]? = nil) async throws(WireStatus) -> LossList {
+        let request = ReadLosses(collection: "people", isSettling: settled != nil, settled: settled)
         return try await client.call(request, deadline: .after(.seconds(5)))
     }
 }
@@ -93,10 +93,10 @@ struct OlderRecordsTests {
                 try await eventually("nothing is left") { registry.rendered().contains("\(told.dropLast())0") }
                 #expect(try await later.accept(shard, isPlan: true).primary == nil)
                 // Nobody knows what the one had that is away: answers tell, and no ledger of before is whole any more.
-                let list = try await later.losses(isSettling: false)
+                let list = try await later.losses()
                 #expect(list.losses.count == 1 && list.latest == list.losses.first?.time)
                 #expect(later.controller.shardMap.lossy.count == 1)
-                let settled = try await later.losses(isSettling: true)
+                let settled = try await later.losses(settling: list.losses)
                 #expect(settled.losses.isEmpty && settled.latest == list.latest)
                 #expect(later.controller.shardMap.lossy.isEmpty)
                 #expect(later.controller.storeProblem == nil)

@@ -15,6 +15,9 @@ import WireTransport
     private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .appendingPathComponent("Formats")
 
+    /// Digest of what a collection was restored to.
+    private static let restored = (0..<32).map { UInt8($0) }
+
     private static func records(_ name: String) throws -> [MetadataChange] {
         let text = try String(contentsOf: folder.appendingPathComponent("\(name).txt"), encoding: .utf8)
         return text.split(separator: "\n").map { line in
@@ -91,6 +94,7 @@ import WireTransport
         #expect((collection.erasureKey == derived) == (collectionLayout == 3))
         let settled = collectionLayout < 7 ? nil : Timestamp(milliseconds: 1_700_000_000_500)
         #expect(collection.settledLoss == settled && collection.latestLoss == settled && collection.losses.isEmpty)
+        #expect(collection.restored == (collectionLayout < 8 ? nil : Self.restored))
         let workers = Set((0..<3).map { NodeID(high: 7, low: UInt64($0)) })
         #expect(Set(metadata.workers.keys) == workers)
         let operation = try #require(metadata.operations.values.first)
@@ -107,6 +111,33 @@ import WireTransport
         )
         #expect(metadata.pins == [shard: pin])
         #expect(metadata.standings == (workerLayout == 1 ? [:] : [worker: .draining]))
+    }
+
+    /// The files are of collections that serve: here their ends are those of one that is being restored.
+    @Test func whatWasComparedIsReadAndAMarkThatDoesNotSayWhatIsNotGoneBy() async throws {
+        let nothing = [UInt8](repeating: 0, count: 8)
+        for (layout, restored) in [(6, nil), (8, Self.restored)] as [(UInt8, [UInt8]?)] {
+            var end: [UInt8] = [1, 8, 0]
+            end += "people-1".utf8
+            end += [1] + nothing
+            if let restored { end += [0] + restored }
+            let names = ["records-1", "collection-6", "worker-2", "operation-2", "pins-1"]
+            let changes = try Self.named(names.flatMap { try Self.records($0) })
+            let ends = changes.map { change -> MetadataChange in
+                guard case .put(let key, let value) = change, key.hasPrefix("collection/") else { return change }
+                return .put(key: key, value: [layout] + Array(value.dropFirst().dropLast(9)) + end)
+            }
+            let folder = TemporaryFolder()
+            let store = try await EmbeddedMetadataStore.open(at: folder.path)
+            try await store.commit([], ends)
+            let metadata = try await ClusterRecords.load(from: store).metadata
+            await store.close()
+            let record = try #require(metadata.collection(named: "people"))
+            #expect(record.restoration?.backup == "people-1" && record.restored == restored)
+            guard restored != nil else { continue }
+            let written = ClusterRecords.records(of: metadata).first { $0.key.hasPrefix("collection/") }
+            #expect(written?.value.first == layout && written?.value.suffix(end.count).elementsEqual(end) == true)
+        }
     }
 
     @Test(.enabled(if: ProcessInfo.processInfo.environment["MIEN_WRITE_GOLDEN"] == "1"))
@@ -129,6 +160,9 @@ import WireTransport
             // With a loss that was settled.
             let time = withUnsafeBytes(of: Int64(1_700_000_000_500).littleEndian) { Array($0) }
             try Self.write(those("collection/").map { ($0.key, [7] + $0.value.dropFirst() + time) }, "collection-7")
+            // And restored.
+            let end: [UInt8] = [1] + time + Self.restored
+            try Self.write(those("collection/").map { ($0.key, [8] + $0.value.dropFirst() + end) }, "collection-8")
             // Without the key, and the mark of a restoration behind it.
             try Self.write(
                 those("collection/").map { ($0.key, [3] + $0.value.dropFirst().dropLast(17)) },

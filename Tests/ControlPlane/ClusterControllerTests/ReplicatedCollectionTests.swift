@@ -269,7 +269,7 @@ struct ReplicatedCollectionTests {
         let before = first.controller.shardMap.placements
         let second = try await first.restart(at: folder.path)
         try await second.awaitWorkers(workers)
-        try await Task.sleep(for: .milliseconds(800))
+        try await Task.sleep(for: .seconds(6))
         #expect(second.controller.shardMap.placements == before)
         for worker in workers { await worker.stop() }
         await second.stop()

@@ -26,6 +26,25 @@ struct EndedOperationsTests {
         #expect(metadata.outdatedOperations(beyond: 1).map(\.low) == [2, 3])
     }
 
+    /// The clock of whoever ends it may have been set back meanwhile, or be behind the other's.
+    @Test func whatEndsIsTheLastThatEnded() {
+        var metadata = ClusterMetadata(clusterID: ClusterScript.worker(1000))
+        #expect(metadata.nextEnd(at: Timestamp(milliseconds: 7)) == Timestamp(milliseconds: 7))
+        for (number, time) in [(1, 900), (2, 500), (3, 800)] as [(UInt64, Int64)] {
+            let end = metadata.nextEnd(at: Timestamp(milliseconds: time))
+            let id = OperationID(high: 0, low: number)
+            metadata.operations[id] = Operation(
+                id: id,
+                kind: .change,
+                state: .cancelled,
+                created: Timestamp(milliseconds: 1),
+                ended: end
+            )
+        }
+        #expect(metadata.operations[OperationID(high: 0, low: 3)]?.ended == Timestamp(milliseconds: 902))
+        #expect(metadata.outdatedOperations(beyond: 1).map(\.low) == [1, 2])
+    }
+
     /// The collection has that number from the beginning, and what is missing comes elsewhere: nothing was taken back.
     @Test func anotherNumberOfCopiesIsDoneThoughAWorkerIsGoneThatWasToHaveOne() throws {
         let workers = (1...4).map { ClusterScript.worker(UInt64($0)) }

@@ -117,7 +117,7 @@ struct RecordAcceptanceTests {
             #expect(metadata.shardMap.lossy == [record.collection.id])
             // A ledger of erasures is whole from then on only, be the faces back or not.
             #expect(record.latestLoss == now)
-            record.settleLosses()
+            record.settleLosses { _ in true }
             #expect(record.losses.isEmpty && record.latestLoss == now)
         }
         unheard.metadata.standings[workers[3]] = .decommissioned

@@ -62,12 +62,36 @@ struct RolloutPlannerTests {
         let update = try #require(
             OperationPlanner.updates(view, limits: .init(), now: Timestamp(milliseconds: 7)).first
         )
-        #expect(update.new.state == .cancelled && update.new.note == "The collection has no faces any more.")
+        #expect(update.new.state == .done && update.new.note == "The collection has no faces any more.")
         // While a shard is silent nobody knows.
         reports[first] = nil
         let other = self.view(record, reports, rollout())
         #expect(action(record, other) == nil)
         #expect(OperationPlanner.updates(other, limits: .init(), now: Timestamp(milliseconds: 7)).isEmpty)
+    }
+
+    /// A nightly reload deletes all faces and enrols them again: nobody took the rollout back.
+    @Test func aCollectionThatHasFacesAgainIsTrainedByItself() throws {
+        let record = ClusterScript.record(1, shards: 1, on: [first])
+        var emptied = ClusterScript.serving(record, faceCount: 0)
+        emptied[first]!.trainings = [training(.running(nil), of: 1)]
+        let ended = try #require(updated(view(record, emptied, rollout(1, .first))))
+        #expect(ended.state == .done)
+        // What is trained for it is given up, and not taken when it comes to its end before that.
+        let abandonment = ReconcileAction.abandonTraining(record.collection.id, generation: 1, worker: first)
+        #expect(RolloutPlanner.abandonments(in: view(record, emptied, ended)) == [abandonment])
+        var full = ClusterScript.serving(record, faceCount: 2000)
+        full[first]!.trainings = [training(.finished, of: 1)]
+        #expect(action(record, view(record, full, ended)) == nil)
+        #expect(RolloutPlanner.abandonments(in: view(record, full, ended)) == [abandonment])
+        full[first]!.trainings = []
+        let next = CodebookRollout(collection: record.collection.id, generation: 1, cause: .first)
+        #expect(action(record, view(record, full, ended)) == .rollOut(next))
+        // The next one's training is its own.
+        var again = rollout(1, .first)
+        again.id = OperationID(high: 1, low: 2)
+        full[first]!.trainings = [training(.running(nil), of: 1)]
+        #expect(RolloutPlanner.abandonments(in: view(record, full, ended, again)).isEmpty)
     }
 
     func action(_ record: CollectionRecord, _ view: ClusterView) -> ReconcileAction? {

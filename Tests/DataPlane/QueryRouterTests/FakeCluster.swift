@@ -234,7 +234,7 @@ final class FakeCluster: Sendable {
     let clients: WorkerClients
     let eventLoop: any EventLoop
     /// Its own, so that a call that strays to another test's server is refused there.
-    private let token = "secret \(UInt64.random(in: 0 ... .max))"
+    let token = "secret \(UInt64.random(in: 0 ... .max))"
     private let heldPorts = Mutex<[HeldPort]>([])
 
     var shards: [ShardID] { source.current.placements[collection.id]!.map(\.shard) }
@@ -247,9 +247,10 @@ final class FakeCluster: Sendable {
         shardCount: Int,
         copies: Int = 1,
         options: RouterOptions = RouterOptions(),
+        limits: WireLimits = WireLimits(),
         _ body: @escaping @Sendable (FakeCluster) async throws -> Void
     ) async throws {
-        let cluster = try await FakeCluster(shardCount: shardCount, copies: copies, options: options)
+        let cluster = try await FakeCluster(shardCount: shardCount, copies: copies, options: options, limits: limits)
         let task = Task(executorPreference: EventLoopTaskExecutor(cluster.eventLoop)) { try await body(cluster) }
         let result = await task.result
         await cluster.clients.close()
@@ -257,7 +258,7 @@ final class FakeCluster: Sendable {
         try result.get()
     }
 
-    private init(shardCount: Int, copies: Int, options: RouterOptions) async throws {
+    private init(shardCount: Int, copies: Int, options: RouterOptions, limits: WireLimits) async throws {
         let group = MultiThreadedEventLoopGroup.singleton
         let id = CollectionID(high: 1, low: 2)
         collection = Collection(
@@ -276,7 +277,8 @@ final class FakeCluster: Sendable {
         var servers: [WireServer] = []
         for number in 0..<(copies > 1 ? copies : shardCount) {
             let worker = FakeWorker(id: NodeID(high: 9, low: UInt64(number)))
-            let server = try await Self.serve(worker, at: NodeAddress(host: "127.0.0.1", port: 0), token: token)
+            let address = NodeAddress(host: "127.0.0.1", port: 0)
+            let server = try await Self.serve(worker, at: address, token: token, limits: limits)
             for index in copies > 1 ? Array(0..<shardCount) : [number] {
                 let isPrimary = copies == 1 || index % copies == number
                 worker.host(ShardID(collection: id, index: UInt32(index)), epoch: 1, isPrimary: isPrimary)
@@ -327,11 +329,17 @@ final class FakeCluster: Sendable {
         eventLoop = group.next()
     }
 
-    private static func serve(_ worker: FakeWorker, at address: NodeAddress, token: String) async throws -> WireServer {
+    private static func serve(
+        _ worker: FakeWorker,
+        at address: NodeAddress,
+        token: String,
+        limits: WireLimits = WireLimits()
+    ) async throws -> WireServer {
         try await WireServer.start(
             WireServerConfiguration(
                 listen: address,
                 token: token,
+                limits: limits,
                 role: .worker,
                 node: worker.id,
                 agent: "fake worker"
@@ -449,7 +457,7 @@ final class FakeCluster: Sendable {
         _ faces: [(id: FaceID, embedding: [Float])],
         key: IdempotencyKey = .random(),
         age: Duration = .zero,
-        deadline: Duration = .seconds(5)
+        deadline: Duration = .seconds(30)
     ) async throws(WireStatus) -> FacesEnrolled {
         try await router.enrol(
             EnrolFaces(
@@ -476,7 +484,7 @@ final class FakeCluster: Sendable {
         k: Int = 3,
         coverage: CoverageRequirement = .full,
         token: ConsistencyToken? = nil,
-        deadline: Duration = .seconds(5)
+        deadline: Duration = .seconds(30)
     ) async throws(WireStatus) -> SearchAnswer {
         try await router.search(
             Self.request(probes, k: k, coverage: coverage, token: token),
@@ -516,6 +524,11 @@ final class FakeCluster: Sendable {
 
     /// Runs the body with a client of a coordinator that answers for faces alone.
     func overTheWire(_ body: (PeerClient) async throws -> Void) async throws {
+        try await withCoordinator { _, client in try await body(client) }
+    }
+
+    /// The same with the coordinator's address.
+    func withCoordinator(_ body: (NodeAddress, PeerClient) async throws -> Void) async throws {
         let group = MultiThreadedEventLoopGroup.singleton
         let server = try await WireServer.start(
             WireServerConfiguration(
@@ -537,7 +550,7 @@ final class FakeCluster: Sendable {
             agent: "client"
         )
         var failure: (any Error)?
-        do { try await body(client) } catch { failure = error }
+        do { try await body(server.address, client) } catch { failure = error }
         await client.close()
         await server.shutdown(gracePeriod: .zero)
         if let failure { throw failure }

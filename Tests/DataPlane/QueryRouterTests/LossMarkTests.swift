@@ -40,25 +40,57 @@ struct LossMarkTests {
     private func answer(by epoch: Epoch, _ cluster: FakeCluster) {
         for worker in cluster.workers {
             worker.setScript { request, call in
-                guard case .shardSearch = request else { return false }
-                call.reply(
-                    ShardSearchAnswer(
-                        matches: [[]],
-                        faceCount: 0,
-                        facesAnswered: 0,
-                        rowsVisited: 0,
-                        listsVisited: 0,
-                        generation: 0,
-                        epoch: epoch
+                switch request {
+                case .shardSearch:
+                    call.reply(
+                        ShardSearchAnswer(
+                            matches: [[]],
+                            faceCount: 0,
+                            facesAnswered: 0,
+                            rowsVisited: 0,
+                            listsVisited: 0,
+                            generation: 0,
+                            epoch: epoch
+                        )
                     )
-                )
+                case .shardGet, .shardList: call.reply(FaceList(faces: [], epoch: epoch))
+                default: return false
+                }
                 return true
             }
         }
     }
 
+    /// Whether a search, a page, and a get of faces are; all or none. So is the word that a face is not there.
     private func isMarked(_ cluster: FakeCluster) async throws -> Bool {
-        try await cluster.search([FakeCluster.embedding(0)]).coverage.hasLoss
+        let (router, absent) = (cluster.router, FakeCluster.face(99))
+        let search = try await cluster.search([FakeCluster.embedding(0)]).coverage.hasLoss
+        let page = try await router.list(
+            ListFaces(collection: "people", after: nil, limit: 10, includesEmbeddings: false),
+            deadline: .after(.seconds(30)),
+            on: cluster.eventLoop
+        )
+        let list = try await router.faces(
+            GetFaces(collection: "people", ids: [absent], includesEmbeddings: false),
+            deadline: .after(.seconds(30)),
+            on: cluster.eventLoop
+        )
+        #expect(page.hasLoss == search && list.hasLoss == search)
+        let status = await #expect(throws: WireStatus.self) {
+            try await router.search(
+                SearchByFace(
+                    collection: "people",
+                    faceID: absent,
+                    parameters: SearchParameters(matchLimit: 3),
+                    coverage: .full,
+                    token: nil
+                ),
+                deadline: .after(.seconds(30)),
+                on: cluster.eventLoop
+            )
+        }
+        #expect(status?.code == .notFound && status?.message.contains("given up") == search)
+        return search
     }
 
     @Test func aSearchThatGoesOnWithAGroupThatWasDecreedMeanwhileIsMarked() async throws {

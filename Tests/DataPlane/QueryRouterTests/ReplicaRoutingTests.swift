@@ -88,17 +88,17 @@ import WireTransport
         StatusCode.unavailable, .overloaded, .notYet, .staleEpoch, .unknownReplica, .corruptPartition, .internalError,
     ])
     func anotherReplicaAnswersAtOnceWhatOneDoesNot(code: StatusCode) async throws {
-        try await FakeCluster.run(shardCount: 1, copies: 2, options: Self.unhedged) { cluster in
+        let options = RouterOptions(leastHedgeDelay: .seconds(60), avoidance: .seconds(60))
+        try await FakeCluster.run(shardCount: 1, copies: 2, options: options) { cluster in
             try await cluster.enrolNumbered(5)
+            // Whoever waited as long as that one asks for would have no time left.
             cluster.workers[1].setScript(
-                RetryTests.failing(.max, WireStatus(code, "Not now.", retryAfterMilliseconds: 3000))
+                RetryTests.failing(.max, WireStatus(code, "Not now.", retryAfterMilliseconds: 60_000))
             )
-            let began = ContinuousClock.now
             for _ in 0..<4 {
-                let answer = try await cluster.search([FakeCluster.embedding(1)], k: 1)
+                let answer = try await cluster.search([FakeCluster.embedding(1)], k: 1, deadline: .seconds(30))
                 #expect(answer.outcomes[0].ids == [FakeCluster.face(1)] && answer.coverage.isFull)
             }
-            #expect(ContinuousClock.now - began < .seconds(2))
             let switchCount = try #require(Self.metric(cluster, "mien_replica_switches_total{status=\"\(code)\"}"))
             #expect(switchCount >= 1)
             // It has failed just now, and is not tried first again at once.
@@ -139,7 +139,9 @@ import WireTransport
     }
 
     @Test func aReplicaThatHangsIsOvertaken() async throws {
-        try await FakeCluster.run(shardCount: 1, copies: 2) { cluster in
+        // The good one answers sooner than that, and the other one comes last for as long as this takes.
+        let options = RouterOptions(leastHedgeDelay: .seconds(1), avoidance: .seconds(60))
+        try await FakeCluster.run(shardCount: 1, copies: 2, options: options) { cluster in
             try await cluster.enrolNumbered(5)
             let kept = Calls()
             cluster.workers[1].setScript(Self.silence(kept))
@@ -148,7 +150,7 @@ import WireTransport
                 let answer = try await cluster.search([FakeCluster.embedding(1)], k: 1, deadline: .seconds(30))
                 #expect(answer.coverage.isFull)
             }
-            #expect(ContinuousClock.now - began < .seconds(10))
+            #expect(ContinuousClock.now - began < .seconds(25))
             let hedgeCount = try #require(Self.metric(cluster, "mien_hedged_reads_total{status=\"won\"}"))
             #expect(hedgeCount >= 1)
             // Once overtaken it is asked after the other.
@@ -240,7 +242,7 @@ import WireTransport
     }
 
     @Test func replicasKnownToBeAwayAreNotWaitedFor() async throws {
-        let options = RouterOptions(absenceGrace: .seconds(4))
+        let options = RouterOptions(absenceGrace: .seconds(60))
         try await FakeCluster.run(shardCount: 1, copies: 2, options: options) { cluster in
             for worker in cluster.workers {
                 worker.setScript(RetryTests.failing(.max, WireStatus(.unavailable, "Away.")))
@@ -249,9 +251,11 @@ import WireTransport
                 }
             }
             let began = ContinuousClock.now
-            let status = await #expect(throws: WireStatus.self) { try await cluster.search([FakeCluster.embedding(1)]) }
+            let status = await #expect(throws: WireStatus.self) {
+                try await cluster.search([FakeCluster.embedding(1)], deadline: .seconds(60))
+            }
             #expect(status?.code == .incompleteCoverage)
-            #expect(ContinuousClock.now - began < .seconds(2))
+            #expect(ContinuousClock.now - began < .seconds(30))
         }
     }
 
@@ -346,8 +350,10 @@ import WireTransport
 
     /// As one attempt may have been carried out, the refusals before and after it do not matter.
     @Test(arguments: [0, 1, 3]) func oneUncertainAttemptMakesTheOutcomeUnknown(uncertain: Int) async throws {
-        let options = RouterOptions(absenceGrace: .milliseconds(100), failoverGrace: .milliseconds(500))
+        let options = RouterOptions(absenceGrace: .milliseconds(100), failoverGrace: .seconds(3))
         try await FakeCluster.run(shardCount: 1, copies: 2, options: options) { cluster in
+            // Connected before the time for the attempts begins.
+            try await cluster.enrolNumbered(1)
             let count = Atomic<Int>(0)
             cluster.workers[0].setScript { _, call in
                 let number = count.add(1, ordering: .relaxed).oldValue

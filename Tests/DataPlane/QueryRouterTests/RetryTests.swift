@@ -7,6 +7,9 @@ import WireProtocol
 import WireTransport
 
 struct RetryTests {
+    /// Tries for as long as the deadline allows.
+    static let patient = RouterOptions(absenceGrace: .seconds(60))
+
     /// Fails the first `count` requests with the status, then lets the worker answer.
     static func failing(_ count: Int, _ status: WireStatus) -> Script {
         let left = Counter(count)
@@ -31,7 +34,7 @@ struct RetryTests {
 
     @Test(arguments: [StatusCode.unavailable, .overloaded, .notYet, .staleEpoch, .unknownReplica])
     func passingTroubleIsTriedAgainInsideTheDeadline(code: StatusCode) async throws {
-        try await FakeCluster.run(shardCount: 2) { cluster in
+        try await FakeCluster.run(shardCount: 2, options: Self.patient) { cluster in
             try await cluster.enrolNumbered(10)
             cluster.workers[0].setScript(Self.failing(3, WireStatus(code, "Not now.")))
             let answer = try await cluster.search([FakeCluster.embedding(1)], k: 1)
@@ -41,7 +44,7 @@ struct RetryTests {
     }
 
     @Test func aNewerShardMapIsFetchedOnceAndUsedAtOnce() async throws {
-        try await FakeCluster.run(shardCount: 2) { cluster in
+        try await FakeCluster.run(shardCount: 2, options: Self.patient) { cluster in
             try await cluster.enrolNumbered(10)
             let old = cluster.source.current
             for (worker, shard) in zip(cluster.workers, cluster.shards) { worker.host(shard, epoch: 2) }
@@ -117,9 +120,11 @@ struct RetryTests {
         try await FakeCluster.run(shardCount: 1, options: options) { cluster in
             cluster.workers[0].setScript(Self.failing(.max, WireStatus(.unknownReplica, "Not here.")))
             let began = ContinuousClock.now
-            let status = await #expect(throws: WireStatus.self) { try await cluster.search([FakeCluster.embedding(1)]) }
+            let status = await #expect(throws: WireStatus.self) {
+                try await cluster.search([FakeCluster.embedding(1)], deadline: .seconds(60))
+            }
             #expect(status?.code == .incompleteCoverage)
-            #expect(ContinuousClock.now - began < .seconds(2))
+            #expect(ContinuousClock.now - began < .seconds(30))
         }
     }
 
@@ -137,9 +142,9 @@ struct RetryTests {
                 [FakeCluster.embedding(1)],
                 coverage: .minimum(0),
                 // Enough for the other one, however busy the machine is.
-                deadline: .milliseconds(1500)
+                deadline: .seconds(5)
             )
-            #expect(ContinuousClock.now - began < .seconds(5))
+            #expect(ContinuousClock.now - began < .seconds(30))
             #expect(answer.coverage.missing == [.init(shardIndex: 0, reason: .deadlineExceeded)])
         }
     }
@@ -154,7 +159,7 @@ struct RetryTests {
     }
 
     @Test func aWorkerThatComesBackWithinTheGraceIsFound() async throws {
-        try await FakeCluster.run(shardCount: 1, options: RouterOptions(absenceGrace: .seconds(4))) { cluster in
+        try await FakeCluster.run(shardCount: 1, options: Self.patient) { cluster in
             try await cluster.enrolNumbered(5)
             await cluster.stop(0)
             let restart = Task {

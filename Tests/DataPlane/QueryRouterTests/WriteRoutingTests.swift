@@ -161,7 +161,7 @@ struct WriteRoutingTests {
     }
 
     @Test func shardsAreToldHowOldAWriteIs() async throws {
-        try await FakeCluster.run(shardCount: 2) { cluster in
+        try await FakeCluster.run(shardCount: 2, options: RetryTests.patient) { cluster in
             cluster.workers[0].setScript(RetryTests.failing(2, WireStatus(.unavailable, "Not now.")))
             try await cluster.enrolNumbered(12)
             let ages = cluster.workers.map { $0.state.withLock(\.ages) }
@@ -220,7 +220,7 @@ struct WriteRoutingTests {
             token.sequences[0]! += 1
             let ahead = token
             let status = await #expect(throws: WireStatus.self) {
-                try await cluster.search([FakeCluster.embedding(1)], token: ahead, deadline: .seconds(1))
+                try await cluster.search([FakeCluster.embedding(1)], token: ahead, deadline: .seconds(4))
             }
             #expect(status?.code == .notYet)
             let write = Task {

@@ -2,6 +2,7 @@ import ClusterModel
 import Crypto
 import FaceModel
 import Foundation
+import Logging
 import PartitionEngine
 import Testing
 import WireProtocol
@@ -62,29 +63,34 @@ import WorkerService
         )
     }
 
+    private func host(_ learner: NodeID, version: UInt64 = 1, isFrozen: Bool = false) -> HostReplica {
+        HostReplica(
+            shard: test.shard(),
+            range: test.ranges[0],
+            collection: test.collection,
+            group: ReplicaGroup(
+                epoch: Epoch(1),
+                version: version,
+                primary: Self.primary,
+                inSync: [Self.primary],
+                learners: [learner],
+                minimumInSync: 1,
+                isFrozen: isFrozen
+            )
+        )
+    }
+
     /// A worker with an empty replica that is to catch up, and another worker's connection to it.
     private func withLearner(
         keepingFree minimumFreeByteCount: UInt64 = 0,
         in folder: TemporaryFolder = TemporaryFolder(),
+        logger: Logger = WorkerHarness.silentLogger,
         _ body: (WorkerHarness, PeerClient) async throws -> Void
     ) async throws {
         var options = WorkerHarness.options(folder)
         options.partition.minimumFreeByteCount = minimumFreeByteCount
-        try await WorkerHarness.with(options) { harness in
-            let host = HostReplica(
-                shard: test.shard(),
-                range: test.ranges[0],
-                collection: test.collection,
-                group: ReplicaGroup(
-                    epoch: Epoch(1),
-                    version: 1,
-                    primary: Self.primary,
-                    inSync: [Self.primary],
-                    learners: [harness.worker.node],
-                    minimumInSync: 1
-                )
-            )
-            _ = try await harness.call(host)
+        try await WorkerHarness.with(options, logger: logger) { harness in
+            _ = try await harness.call(host(harness.worker.node))
             let peer = WorkerHarness.peer(of: harness.worker.address, role: .worker)
             do {
                 try await body(harness, peer)
@@ -200,6 +206,117 @@ import WorkerService
                 #expect(try incoming(in: folder).isEmpty)
                 #expect(try await standing(peer) == 0)
             }
+        }
+    }
+
+    /// The file of a partition of the shard that has one entry applied.
+    private func soundCopy() throws -> [UInt8] {
+        let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let partition = try Partition.create(
+            at: "\(folder.path)/partition",
+            identity: PartitionIdentity(
+                collection: test.collection,
+                shardIndex: 0,
+                firstHash: test.ranges[0].first,
+                lastHash: test.ranges[0].last
+            ),
+            options: WorkerHarness.options(folder).partition
+        )
+        defer { partition.close() }
+        let entry = try partition.logEntry(
+            for: WriteBatch(key: .random(), operation: .beginEpoch),
+            epoch: 1,
+            sequence: 1,
+            after: partition.logExtent().lastChain
+        )
+        _ = try partition.commit(LogTransaction(promise: 1, append: [entry], applyThrough: 1))
+        _ = try #require(try partition.copy(to: "\(folder.path)/copy"))
+        return Array(try Data(contentsOf: URL(fileURLWithPath: "\(folder.path)/copy/data.mdb")))
+    }
+
+    private func slice(_ range: Range<Int>, of file: [UInt8]) -> PartitionSlice {
+        PartitionSlice(
+            shard: test.shard(),
+            sender: Self.primary,
+            epoch: Epoch(1),
+            copy: 1,
+            sequence: 1,
+            totalByteCount: UInt64(file.count),
+            offset: UInt64(range.lowerBound),
+            bytes: Array(file[range])
+        )
+    }
+
+    private func eventually(_ what: String, _ isSo: () async throws -> Bool) async throws {
+        let end = ContinuousClock.now + .seconds(30)
+        while try await !isSo() {
+            guard ContinuousClock.now < end else { throw WireStatus(.deadlineExceeded, what) }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    /// Its lane is busy until then.
+    @Test func aCopyThatWaitsForAReplicaWhichIsRemovedIsAnsweredAndForgotten() async throws {
+        let folder = TemporaryFolder()
+        let (log, hold) = (LineRecorder(), Hold())
+        log.hold("writes wait: other shards are to take this one's place", hold)
+        let file = try soundCopy()
+        try await withLearner(in: folder, logger: Logger(label: "test") { _ in log }) { harness, peer in
+            defer { hold.release() }
+            try await eventually("it goes by its log") { try await standing(of: 7, peer) != nil }
+            hold.set()
+            _ = try await harness.call(host(harness.worker.node, version: 2, isFrozen: true))
+            try await eventually("its lane is held") { hold.isReached }
+
+            let whole = slice(0..<file.count, of: file)
+            let sending = Task { () -> WireStatus? in
+                do throws(WireStatus) {
+                    _ = try await peer.call(whole, deadline: .after(.seconds(60)))
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            try await eventually("the copy is handed to the lane") {
+                let names = try incoming(in: folder)
+                return names.contains { $0.hasSuffix("data.mdb") } && !names.contains { $0.hasSuffix("incoming/copy") }
+            }
+            // It is, a moment later; if the replica stops before, the copy comes to one that takes none.
+            try await Task.sleep(for: .milliseconds(100))
+            let removing = Task {
+                let order = DropReplica(shard: test.shard(), epoch: Epoch(1))
+                _ = try await harness.call(order, within: .seconds(60))
+            }
+            try await eventually("it stops") {
+                try await harness.refusal(test.search(test.ids(1))).message.contains("is stopping")
+            }
+            hold.release()
+            try await removing.value
+            #expect(try incoming(in: folder).isEmpty)
+
+            _ = try await harness.call(host(harness.worker.node))
+            try await eventually("another copy may come") { try await standing(of: 2, peer) == 0 }
+            let answer = await sending.value?.message ?? "it was taken"
+            #expect(answer.contains("is stopping") || answer.contains("takes no such copy"), "\(answer)")
+        }
+    }
+
+    /// The folder of the copy cannot be removed, which comes after its file has taken the other's name.
+    @Test func whatTookAnothersPlaceIsNotTakenForVerified() async throws {
+        let folder = TemporaryFolder()
+        let replica = "\(folder.path)/replicas/\(test.collection.id)/0"
+        let file = try soundCopy()
+        try await withLearner(in: folder) { harness, peer in
+            try await eventually("it goes by its log") { try await standing(of: 7, peer) != nil }
+            _ = try await harness.call(VerifyReplica(shard: test.shard()))
+            #expect(FileManager.default.fileExists(atPath: "\(replica)/verified"))
+            let half = file.count / 2
+            _ = try await peer.call(slice(0..<half, of: file), deadline: .after(.seconds(20)))
+            #expect(FileManager.default.createFile(atPath: "\(replica)/incoming/stray", contents: nil))
+            _ = try await refusal(of: slice(half..<file.count, of: file), peer)
+            #expect(!FileManager.default.fileExists(atPath: "\(replica)/incoming/data.mdb"), "it took the other's name")
+            #expect(!FileManager.default.fileExists(atPath: "\(replica)/verified"))
         }
     }
 

@@ -42,7 +42,9 @@ import WorkerService
         }
         let other = NodeID.random()
         await #expect {
-            try await WorkerHarness.withCluster(folder, cluster: other) { _, _ in
+            try await WorkerHarness.withCluster(folder, cluster: other) { _, coordinator in
+                while coordinator.last == nil { try await Task.sleep(for: .milliseconds(5)) }
+                // Until it has heard the answer.
                 try await Task.sleep(for: .seconds(2))
             }
         } throws: { error in
@@ -158,6 +160,48 @@ import WorkerService
         }
     }
 
+    /// Its shard is frozen, so that the lane installs nothing for now.
+    @Test func aCodebookIsRefusedWhileAnotherWaitsForTheLane() async throws {
+        try await WorkerHarness.withCluster(TemporaryFolder(), cluster: .random()) { harness, coordinator in
+            var host = test.host()
+            _ = try await harness.call(host)
+            _ = try await harness.call(test.enrol(test.ids(4000)))
+            let bytes = try await train(harness, coordinator)
+            host.group = host.group.freezing(true)
+            _ = try await harness.call(host)
+            let install = InstallCodebook(
+                shard: test.shard(),
+                epoch: Epoch(1),
+                generation: 1,
+                digest: CodebookStaging.digest(of: bytes),
+                slice: CodebookSlice(totalByteCount: UInt64(bytes.count), offset: 0, bytes: bytes)
+            )
+            host.group = host.group.freezing(false)
+            let thawing = host
+            try await withThrowingTaskGroup(of: WireStatus?.self) { group in
+                for _ in 0..<3 {
+                    group.addTask {
+                        do throws(WireStatus) {
+                            _ = try await harness.peer.call(install, deadline: .after(.seconds(20)))
+                            return nil
+                        } catch {
+                            return error
+                        }
+                    }
+                }
+                for _ in 0..<2 {
+                    let next = try await group.next()
+                    let status = try #require(next)
+                    #expect(status?.code == .overloaded, "\(String(describing: status))")
+                }
+                _ = try await harness.call(thawing)
+                let next = try await group.next()
+                let status = try #require(next)
+                #expect(status == nil, "\(String(describing: status))")
+            }
+        }
+    }
+
     /// A worker that has trained nothing gives away the codebook that its replica uses.
     private func usesAndGivesAway(_ bytes: [UInt8]) async throws {
         try await WorkerHarness.with(WorkerHarness.options(TemporaryFolder())) { harness in
@@ -245,7 +289,7 @@ import WorkerService
 
     @Test func aTrainingUnderWayTellsHowFarItIs() async throws {
         let folder = TemporaryFolder()
-        try await WorkerHarness.withCluster(folder, cluster: .random(), processorShare: 0.02) { harness, coordinator in
+        try await WorkerHarness.withCluster(folder, cluster: .random(), processorShare: 0.005) { harness, coordinator in
             _ = try await harness.call(test.host())
             _ = try await harness.call(test.enrol(test.ids(3000)))
             let order = TrainCodebook(
@@ -257,7 +301,8 @@ import WorkerService
                 ]
             )
             _ = try await harness.call(order)
-            // It rests fifty times as long as it works, so that it cannot be missed; stopping does not wait for it.
+            // It rests two hundred times as long as it works, so that it cannot be missed; stopping does not wait for
+            // it.
             let report = try await coordinator.report { ($0.trainings.first?.progress?.stage.rawValue ?? 0) > 1 }
             let progress = try #require(report.trainings[0].progress)
             #expect(!report.trainings[0].isFinished && report.trainings[0].failure == nil)

@@ -263,6 +263,64 @@ struct PartitionCorruptionTests {
         }
     }
 
+    private func expectDamage(_ comment: Comment, _ body: () throws -> Void) {
+        #expect(comment) {
+            try body()
+        } throws: { error in
+            (error as? PartitionError)?.isCorruption == true
+        }
+    }
+
+    /// A run that reaches behind the last row, sealed as it should be.
+    @Test func aRunOfRowsThatThereAreNotIsNoticed() throws {
+        let fixture = try filled()
+        try fixture.change { tables, transaction in
+            var manifests: [RunManifest] = []
+            try transaction.reading.forEach(in: tables.runs) { entry in
+                manifests.append(try RunManifest(bytes: entry.value, run: entry.uint32Key!))
+                return .next
+            }
+            var manifest = try #require(manifests.last)
+            manifest.endRow += UInt32(TombstonePiece.rowCount)
+            try transaction.put(tables.runs, key: manifest.run, value: manifest.encoded())
+        }
+        try fixture.reopen()
+        expectDamage("search") { _ = try fixture.search(Self.probes, effort: .full) }
+        expectDamage("statistics") { _ = try fixture.partition.statistics() }
+        expectDamage("maintenance") { _ = try fixture.partition.maintain(now: Timestamp(milliseconds: 0)) }
+        expectDamage("verification") { _ = try fixture.partition.verifyAll() }
+        expectDamage("erasing") {
+            for _ in 0..<2 { _ = try fixture.partition.eraseRemnants(isAtOnce: true) }
+        }
+    }
+
+    /// A next row to code again that is none of its run.
+    @Test func aRecordOfCodingAgainThatCannotBeIsNoticed() throws {
+        let fixture = try filled()
+        try fixture.reopen()
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64, generation: 2))
+        let run = try #require(try fixture.storedRuns().last)
+        for row in [run.endRow + 1, .max] {
+            fixture.partition.close()
+            try fixture.change { tables, transaction in
+                let record = RecodingRecord(run: run.run, nextRow: row)
+                try transaction.put(tables.meta, key: MetaKey.recoding, value: record.encoded())
+            }
+            try fixture.reopen()
+            expectDamage("statistics, \(row)") { _ = try fixture.partition.statistics() }
+            expectDamage("coding again, \(row)") { _ = try fixture.partition.recode() }
+        }
+    }
+
+    /// Training on what is left would hide the damage.
+    @Test func aSampleLeavesOutNoFaceWhoseRowIsGone() throws {
+        let fixture = try filled()
+        try fixture.change { tables, transaction in try transaction.removeAll(tables.rows) }
+        try fixture.reopen()
+        expectDamage("sample") { _ = try fixture.partition.sample(count: 100, seed: 1) }
+        expectDamage("page") { _ = try fixture.partition.samplePage(count: 100, of: 100, seed: 1, from: 0) }
+    }
+
     /// A damaged key, in a leaf or in a branch of the tree, must not make a face absent: every face is found, or the
     /// damage is.
     @Test func aDamagedKeyMakesNoFaceAbsent() throws {

@@ -130,6 +130,13 @@ import VectorMath
         #expect(throws: LogReplayError.notNext(sequence: 2)) { try replay.add(entries[2]) }
         var other = LogReplay(after: FaceVersion(epoch: 99, sequence: 1), from: start.end)
         #expect(throws: LogReplayError.otherHistory(sequence: 1)) { try other.add(entries[0]) }
+        // Nor is one that begins just behind the cut, at another epoch.
+        var behind = start.end
+        behind.epoch = 98
+        other = LogReplay(after: FaceVersion(epoch: 99, sequence: 0), from: behind)
+        #expect(throws: LogReplayError.otherHistory(sequence: 0)) { try other.add(entries[0]) }
+        let epoch = try LogEntry(bytes: entries[0].bytes).epoch
+        #expect(LogReplay.epoch(of: entries[0]) == epoch)
         var damaged = entries[1]
         damaged.bytes[70 % damaged.bytes.count] ^= 1
         #expect(throws: LogReplayError.self) { try replay.add(damaged) }
@@ -255,9 +262,11 @@ import VectorMath
         var other = whole.end
         other.chain ^= 1
         #expect(!(try Self.archived(fixture.partition, after: other).continues))
-        other = whole.end
-        other.sequence += 5
-        #expect(!(try Self.archived(fixture.partition, after: other).continues))
+        for sequence in [whole.end.sequence + 5, .max] {
+            other = whole.end
+            other.sequence = sequence
+            #expect(!(try Self.archived(fixture.partition, after: other).continues))
+        }
         let end = try Self.archived(fixture.partition, after: whole.end)
         #expect(end.continues && end.entries.isEmpty && end.start == end.end)
     }

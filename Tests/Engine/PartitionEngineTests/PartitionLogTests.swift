@@ -172,12 +172,49 @@ struct PartitionLogTests {
         for (dimension, precision) in [(72, StoredPrecision.float16), (64, .float32)] {
             let other = try PartitionFixture(dimension: dimension, precision: precision)
             var author = try LogAuthor(other.partition, epoch: 1)
-            let entry = try author.entry(other.enrolment([FaceID(1)], [[Float](repeating: 0.1, count: dimension)]))
+            let embedding = FaceSource.normalised([Float](repeating: 1, count: dimension))
+            let entry = try author.entry(other.enrolment([FaceID(1)], [embedding]))
             #expect {
                 try fixture.partition.commit(LogTransaction(promise: 1, append: [entry]))
             } throws: { error in
                 guard case PartitionError.invalidWrite(let reason) = error else { return false }
                 return reason.contains("\(dimension)") && reason.contains(precision.name)
+            }
+        }
+        #expect(try fixture.partition.logExtent().lastSequence == 0)
+    }
+
+    /// As only a replica would send them that takes any write.
+    @Test(arguments: StoredPrecision.allCases)
+    func entriesOfEmbeddingsThatAreNotOfUnitLengthAreRefused(precision: StoredPrecision) throws {
+        let fixture = try PartitionFixture(precision: precision)
+        let none = [UInt8](repeating: 0, count: 63 * precision.byteCount)
+        var lengths: [Float] = [0, 0.9, 1.1, 60_000]
+        if precision == .float32 { lengths += [1e30, .greatestFiniteMagnitude] }
+        for length in lengths {
+            let component: [UInt8] =
+                switch precision {
+                case .float16: withUnsafeBytes(of: Float16(length).bitPattern.littleEndian) { Array($0) }
+                case .float32: withUnsafeBytes(of: length.bitPattern.littleEndian) { Array($0) }
+                }
+            let entry = try LogEntry(
+                epoch: 1,
+                sequence: 1,
+                key: .random(),
+                operation: .enrol(
+                    rows: [EnrolRow(id: FaceID(1), metadata: FaceMetadata())],
+                    embeddings: StoredEmbeddings(
+                        shape: RowChunk.Shape(dimension: 64, precision: precision),
+                        bytes: (none + component)[...]
+                    )
+                ),
+                after: fixture.partition.logExtent().lastChain
+            )
+            #expect("\(length)") {
+                try fixture.partition.commit(LogTransaction(promise: 1, append: [entry], applyThrough: 1))
+            } throws: { error in
+                guard case PartitionError.invalidWrite(let reason) = error else { return false }
+                return reason == UnitLength.problem
             }
         }
         #expect(try fixture.partition.logExtent().lastSequence == 0)

@@ -45,6 +45,8 @@ import Testing
         var embeddings: [FaceID: [Float]] = [:]
         /// Those that are to be gone, and those that are to be there.
         var scanner = RemnantScanner()
+        /// Others were not to be waited for any more.
+        private(set) var hasPressed = false
 
         init(_ kind: Kind) throws {
             self.kind = kind
@@ -141,7 +143,8 @@ import Testing
         /// One step, with what a worker does for it.
         func step(isAtOnce: Bool = false) throws -> ErasingStep {
             let step = try partition.eraseRemnants(isAtOnce: isAtOnce)
-            if case .needsLogForgotten(let sequence, _) = step {
+            if case .needsLogForgotten(let sequence, let isPressing) = step {
+                if isPressing { hasPressed = true }
                 let extent = try partition.logExtent()
                 let through = min(sequence, extent.appliedSequence - 1)
                 try #require(through >= extent.firstLogged)
@@ -152,11 +155,11 @@ import Testing
 
         /// Erases until there is nothing to do; how many steps that took.
         @discardableResult
-        func erase() throws -> Int {
+        func erase(recodes: Bool = true) throws -> Int {
             for count in 0..<1000 {
                 switch try step() {
                 case .idle: return count
-                case .waits: if try !partition.recode() { try fixture.settle() }
+                case .waits: if try !(recodes && partition.recode()) { try fixture.settle() }
                 case .advanced, .needsLogForgotten: break
                 }
                 // A merge that maintenance is to begin again, and codes that it is to remove.
@@ -382,6 +385,54 @@ import Testing
         let after = try story.partition.statistics()
         #expect(after.runCount > 0 && after.tombstoneCount == 0)
         #expect(try story.partition.verifyAll() == story.partition.digest())
+    }
+
+    /// Codes of an older codebook go when their rows have been coded again, however long that is put off: rows, the log
+    /// and free pages do not wait for it, nor does what is deleted meanwhile.
+    @Test(arguments: [kinds[0], kinds[1]])
+    func codesOfAnOlderCodebookHoldUpNothingElse(_ kind: Kind) throws {
+        let story = try Story(kind)
+        try story.enrol(0..<384)
+        try story.fixture.settle()
+        try story.partition.install(codebook: FaceSource.codebook(dimension: kind.dimension, generation: 2))
+        try story.enrol(1000..<1300)
+        try story.fixture.settle()
+        try #require(story.partition.statistics().olderRowCount == 384)
+        story.expect([3, 200, 1010].map { FaceID($0) }, to: "gone")
+        try story.delete([3, 200, 1010])
+        story.expect(story.embeddings.keys.filter { $0 != FaceID(5) }, to: "living")
+        #expect(try story.hits()["gone", default: 0] > 3)
+        story.clock.pass(Story.period / 3)
+        #expect(try story.erase(recodes: false) > 5)
+        try story.expectClean("the first")
+        // Two codes are left, and told of.
+        #expect(try story.partition.remnantAge() == Story.period / 3)
+        #expect(try story.partition.statistics().tombstoneCount == 2)
+        // The next has a round of its own, in its own time, and presses nobody before.
+        story.expect([FaceID(5)], to: "gone")
+        try story.delete([5])
+        #expect(try story.erase(recodes: false) == 0)
+        story.clock.pass(Story.period / 3)
+        #expect(try story.erase(recodes: false) > 5)
+        try story.expectClean("the second")
+        #expect(try story.partition.remnantAge() == Story.period / 3 * 2)
+        #expect(try story.partition.statistics().tombstoneCount == 3)
+        #expect(!story.hasPressed)
+        // No round follows the other for nothing: now and then, in case that some of the codes have gone.
+        #expect(try story.erase(recodes: false) == 0)
+        story.clock.pass(Story.period / 3)
+        #expect(try story.erase(recodes: false) > 5)
+        #expect(try story.erase(recodes: false) == 0)
+        // A restart does not know what the last round had left.
+        try story.fixture.reopen()
+        #expect(try story.erase(recodes: false) > 5)
+        #expect(try story.erase(recodes: false) == 0)
+        #expect(try story.partition.remnantAge() != nil)
+        while try story.partition.recode() {}
+        #expect(try story.erase() > 5)
+        try story.expectClean("coded again")
+        #expect(try story.partition.remnantAge() == nil)
+        #expect(try story.partition.statistics().tombstoneCount == 0)
     }
 
     /// Others have two thirds of the time to take what they want of the log.

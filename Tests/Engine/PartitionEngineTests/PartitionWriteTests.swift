@@ -164,6 +164,10 @@ struct PartitionWriteTests {
         }
         clock.pass(.seconds(1000))
         #expect(try !mayHaveForgotten(unknown, 1000) && mayHaveForgotten(unknown, 1200))
+        // The wire says no more than 49.7 days, which are read as a hundred years.
+        clock.pass(.seconds(60 * 86_400))
+        #expect(try !mayHaveForgotten(unknown, Int(UInt32.max / 1000)))
+        #expect(try mayHaveForgotten(unknown, 100 * 365 * 86_400))
     }
 
     /// Of an earlier format nothing is known of how old receipts are.
@@ -259,6 +263,34 @@ struct PartitionWriteTests {
         #expect(try fixture.partition.write([good], epoch: 1)[0].outcome == .enrolled([.accepted]))
     }
 
+    /// Before anything is written, also of what came with them.
+    @Test(arguments: StoredPrecision.allCases)
+    func embeddingsThatAreNotOfUnitLengthAreRefused(precision: StoredPrecision) throws {
+        let fixture = try PartitionFixture(precision: precision)
+        var source = FaceSource(dimension: 64)
+        let good = fixture.enrolment([FaceID(1)], [source.embedding()])
+        func isRefusal(_ error: any Error) -> Bool {
+            guard case PartitionError.invalidWrite(let reason) = error else { return false }
+            return reason == UnitLength.problem
+        }
+        for length in [0, 0.9, 1.1, 1e30, .greatestFiniteMagnitude, .infinity, .nan] as [Float] {
+            let embeddings = [source.embedding(), source.embedding().map { length * $0 }]
+            let bad = fixture.enrolment([FaceID(2), FaceID(3)], embeddings)
+            #expect("\(length)") {
+                try fixture.partition.write([good, bad], epoch: 1)
+            } throws: { error in
+                isRefusal(error)
+            }
+            #expect("\(length)") {
+                try fixture.partition.logEntry(for: bad, epoch: 1, sequence: 1, after: 0)
+            } throws: { error in
+                isRefusal(error)
+            }
+        }
+        #expect(try fixture.partition.statistics().faceCount == 0)
+        #expect(try fixture.partition.write([good], epoch: 1)[0].outcome == .enrolled([.accepted]))
+    }
+
     @Test func emptyWritesAreWrites() throws {
         let fixture = try PartitionFixture()
         #expect(try fixture.partition.write([], epoch: 1) == [])
@@ -330,6 +362,7 @@ struct PartitionWriteTests {
         let (lower, upper) = (try page(0...half), try page(half + 1 ... .max))
         #expect(lower.count > 3 && upper.count > 3 && (lower + upper).sorted() == ids)
         #expect(try page(0...half, after: lower[0], limit: 2) == Array(lower[1...2]))
+        #expect(try page(0...half, limit: lower.count) == lower)
         // Between two faces, and before all.
         let page = try fixture.partition.page(
             after: FaceID(high: 0, low: 0),
@@ -338,5 +371,52 @@ struct PartitionWriteTests {
             includesEmbeddings: false
         )
         #expect(page.map(\.id) == Array(ids[..<3]))
+    }
+
+    /// An empty page would mean that the part of the ring holds no face.
+    @Test func aReadThatIsToldToStopThrowsAndGivesNothing() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let ids = (0..<2500).map { FaceID($0) }
+        try fixture.enrol(ids, ids.map { _ in source.embedding() })
+        // Where no face is.
+        let free: ClosedRange<UInt64> = 7...7
+        var askedCount = 0
+        func page(_ places: ClosedRange<UInt64>, limit: Int, stops: Bool) throws -> [StoredFace] {
+            askedCount = 0
+            return try fixture.partition.page(
+                after: nil,
+                places: places,
+                limit: limit,
+                byteLimit: .max,
+                includesEmbeddings: true
+            ) {
+                askedCount += 1
+                return stops
+            }
+        }
+        func isStopped(_ read: () throws -> [StoredFace]) throws -> Bool {
+            do {
+                _ = try read()
+                return false
+            } catch PartitionError.stopped {
+                return true
+            }
+        }
+        // Everything has to be looked at to know.
+        #expect(try page(free, limit: 10, stops: false).isEmpty)
+        #expect(askedCount == 2)
+        let isNarrowStopped = try isStopped { try page(free, limit: 10, stops: true) }
+        #expect(isNarrowStopped && askedCount == 1)
+        let isWholeStopped = try isStopped { try page(0 ... .max, limit: 100, stops: true) }
+        #expect(isWholeStopped && askedCount == 1)
+        #expect(try page(0 ... .max, limit: 100, stops: false).count == 100)
+        #expect(askedCount == 3)
+        let isGetStopped = try isStopped {
+            try fixture.partition.faces(Array(ids[..<100]), includesEmbeddings: true) { true }
+        }
+        #expect(isGetStopped)
+        let few = try fixture.partition.faces(Array(ids[..<31]), includesEmbeddings: true) { true }
+        #expect(few.count == 31)
     }
 }

@@ -199,6 +199,13 @@ struct RecordTests {
         record.add(rowCount: 100_000, energy: 99_998.5, codedEnergy: 49_998.75)
         // The rows are all counted, their energies up to a limit.
         #expect(record.rowCount == 100_002 && record.energy == 50_000 && record.codedEnergy == 25_000)
+        // Sums that are no numbers are never halved often enough.
+        let before = record
+        let sums: [(Double, Double)] = [(.infinity, 1), (1, .infinity), (.nan, 1), (1, .nan), (.infinity, .infinity)]
+        for (energy, coded) in sums {
+            record.add(rowCount: 1, energy: energy, codedEnergy: coded)
+            #expect(record == before)
+        }
     }
 
     @Test func theTimesOfReceiptsHaveTheirBytes() throws {

@@ -239,6 +239,56 @@ import Testing
         }
     }
 
+    /// What was written behind 80 was given up: a replica that ends there was made primary, in epoch 7, and its log is
+    /// archived anew. The backup was cut before that, behind 90.
+    @Test(arguments: [[80, 90, 100], [80, 81, 100], [80, 100]] as [[UInt64]])
+    func aRunWithOtherEntriesIsNotTakenForTheOneThatTheBackupLiesIn(ends: [UInt64]) async throws {
+        try await Self.withStore { store in
+            var archiver = Archiver(store)
+            let (shard, other) = (Self.shards[0], Self.shards[1])
+            func write(_ ends: [UInt64], from time: Int64, epoch: (UInt64) -> UInt64) throws {
+                for end in ends {
+                    let place = archiver.places[shard]!
+                    let times = (place.sequence + 1...end).map { time + Int64($0) }
+                    let part = try archiver.part(shard, from: place, times: times, epoch: epoch(end))
+                    try archiver.list([part], until: times.last! + 5)
+                }
+            }
+            try archiver.list(
+                [
+                    archiver.start(shard, at: Self.position(1, at: 1000, epoch: 5)),
+                    archiver.start(other, at: Self.position(41, at: 1000, epoch: 4)),
+                ],
+                until: 1000
+            )
+            try write([50, 92, 100], from: 1000) { _ in 5 }
+            try archiver.list([archiver.start(shard, at: Self.position(10, at: 2000, epoch: 5))], until: 2000)
+            try write(ends, from: 2000) { $0 > 80 ? 7 : 5 }
+
+            let chain = try await Self.chain(store)
+            var manifest = BackupSamples.manifest(of: BackupSamples.faces(9)).manifest
+            (manifest.shards[0].sequence, manifest.shards[0].epoch) = (90, 5)
+            func plan(_ time: Int64, epoch: UInt64 = 7) async throws -> Result<ArchivePlan, ArchiveRefusal> {
+                try await chain.plan(after: manifest, to: .time(Timestamp(milliseconds: time)), in: store) { _ in
+                    epoch
+                }
+            }
+            let end = Timestamp(milliseconds: 1099)
+            #expect(chain.gapCount == 1)
+            #expect(try await plan(1095).get().shards.map(\.last) == [95, 41])
+            #expect(try await plan(1095).get().shards[0].parts.map(\.start.epoch) == [5, 5])
+            #expect(try await plan(2095) == .failure(.beyondArchive(shard: 0, until: end)))
+            #expect(chain.moments(after: manifest) == Timestamp(milliseconds: 1092)...end)
+            // Where no place of the list lies between, the entry tells.
+            guard ends.count == 2 else { return }
+            #expect(try await plan(2095, epoch: 5).get().shards.map(\.last) == [95, 41])
+            // A backup of the other history.
+            manifest.shards[0].epoch = 7
+            #expect(try await plan(2095).get().shards.map(\.last) == [95, 41])
+            #expect(try await plan(2095, epoch: 5) == .failure(.backupNotCovered(shard: 0)))
+        }
+    }
+
     @Test func fullVolumesAreChainedAndAMissingOneIsNamed() async throws {
         try await Self.withStore { store in
             let rounds = ArchiveVolume.partLimit / 2 * 3 - 2

@@ -185,6 +185,56 @@ import Testing
         #expect(sound.blocks.count > 1)
     }
 
+    /// What is computed with, sealed as it should be: it must not end a program.
+    @Test func timesAndNumbersThatLeaveNoRoomAreRefused() throws {
+        let times = [Timestamp(milliseconds: .min), Timestamp(milliseconds: -1), Timestamp(milliseconds: .max)]
+        var volumes: [(inout ArchiveVolume) -> Void] = [
+            { $0.number = .max }, { $0.revision = .max }, { $0.standings[0].position.sequence = .max },
+            { ($0.parts[0].start.sequence, $0.parts[0].end.sequence) = (.max, .max) },
+        ]
+        for time in times {
+            let dated: [(inout ArchiveVolume) -> Void] = [
+                { $0.written = time }, { $0.standings[0].until = time }, { $0.standings[0].position.time = time },
+                { ($0.parts[0].start.time, $0.parts[0].end.time) = (time, time) },
+            ]
+            volumes += dated
+        }
+        for (number, change) in volumes.enumerated() {
+            var volume = ArchiveSamples.volume
+            // So that nothing else in it speaks against the change.
+            volume.parts.removeLast()
+            volume.standings[0].shard.index = 7
+            _ = try ArchiveVolume(bytes: volume.encoded(), object: "x")
+            change(&volume)
+            #expect(throws: BackupError.self, "change \(number)") {
+                try ArchiveVolume(bytes: volume.encoded(), object: "x")
+            }
+        }
+        var segment = ArchiveSamples.segment
+        segment.entries[2].time = Timestamp(milliseconds: .max)
+        #expect(throws: BackupError.self) { try LogSegment(bytes: segment.encoded(), object: "x") }
+        segment.entries = [segment.entries[0]]
+        segment.entries[0].time = Timestamp(milliseconds: .min)
+        #expect(throws: BackupError.self) { try LogSegment(bytes: segment.encoded(), object: "x") }
+        let (manifest, _) = BackupSamples.manifest(of: Self.faces)
+        for time in times {
+            var changed = manifest
+            changed.created = time
+            #expect(throws: BackupError.self) { try BackupManifest(bytes: changed.encoded(), object: "x") }
+            let ledgers: [(inout ErasureLedger) -> Void] = [
+                { $0.since = time }, { $0.until = time }, { $0.erasures[0].time = time },
+            ]
+            for change in ledgers {
+                var ledger = Self.ledger
+                change(&ledger)
+                #expect(throws: BackupError.self) { try ErasureLedger(bytes: ledger.encoded(), object: "x") }
+            }
+        }
+        var changed = manifest
+        changed.shards[0].sequence = .max
+        #expect(throws: BackupError.self) { try BackupManifest(bytes: changed.encoded(), object: "x") }
+    }
+
     @Test func namesLeadNowhereElse() {
         let names = ["", "..", "a/b", "/etc/passwd", "a\u{0}b", "a b", "ä", String(repeating: "a", count: 129), "a.b"]
         for name in names { #expect(!BackupName.isValid(name), "\(name)") }

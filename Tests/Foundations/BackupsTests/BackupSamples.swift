@@ -17,6 +17,13 @@ enum BackupSamples {
         created: Timestamp(milliseconds: 1_790_000_000_000)
     )
 
+    /// Of the backup whose manifest ``manifest(of:)`` gives.
+    static let backup = BackupName.make(
+        collection: "gallery",
+        time: BackupName.text(of: Timestamp(milliseconds: 1_795_000_000_000)),
+        number: 1
+    )
+
     /// Faces of random ids, each of unit length: one component is 1.
     static func faces(_ count: Int, seed: UInt64 = 1) -> ArchivedFaces {
         var numbers = Numbers(seed: seed)

@@ -6,6 +6,8 @@ import Testing
 /// What was deleted after a backup does not come back, and what was enrolled again does.
 @Suite struct ErasureLedgerTests {
     private static let manifest = BackupSamples.manifest(of: BackupSamples.faces(40)).manifest
+    private static let minute: Int64 = 60_000
+    private static let hour = 60 * minute
 
     private static func ledger(
         since: Int64,
@@ -54,24 +56,70 @@ import Testing
     @Test func ledgersHaveToReachBackToTheBackupWithoutAGap() {
         func known(_ spans: [(Int64, Int64)]) -> Int64? {
             var filter = ErasureFilter(for: Self.manifest)
-            for (since, until) in spans { filter.add(Self.ledger(since: since, until: until)) }
-            return filter.knownUntil.map { $0.milliseconds - Self.manifest.created.milliseconds }
+            for (since, until) in spans {
+                filter.add(Self.ledger(since: since * Self.hour, until: until * Self.hour))
+            }
+            return filter.knownUntil.map { ($0.milliseconds - Self.manifest.created.milliseconds) / Self.hour }
         }
         #expect(known([]) == nil)
         #expect(known([(1, 9)]) == nil)
-        #expect(known([(0, 9)]) == 9)
+        #expect(known([(-1, 9)]) == 9)
         #expect(known([(5, 20), (-3, 9)]) == 20)
         #expect(known([(10, 20), (-3, 9)]) == 9)
         #expect(known([(-3, 9), (-5, 4), (8, 30), (29, 31)]) == 31)
+    }
+
+    /// The loss is dated by a coordinator, the backup by the program that made it: by its clock, five minutes ahead,
+    /// what was deleted and lost after the cut may look older.
+    @Test func aLossThatOnlyClocksPutBeforeTheBackupIsNone() {
+        func isKnown(since: Int64) -> Bool {
+            var filter = ErasureFilter(for: Self.manifest)
+            filter.add(Self.ledger(since: since, until: Self.hour))
+            return filter.knownUntil != nil
+        }
+        #expect(!isKnown(since: 0) && !isKnown(since: -2 * Self.minute) && !isKnown(since: 1 - Self.hour))
+        #expect(isKnown(since: -Self.hour))
+        // An export from before the loss helps, and what is known since counts with it.
+        let face = FaceID(high: 1, low: 2)
+        var helped = ErasureFilter(for: Self.manifest)
+        #expect(!helped.reachesBackup(from: Self.ledger(since: -2 * Self.minute, until: 0).since))
+        helped.add(Self.ledger(since: -2 * Self.hour, until: -3 * Self.minute))
+        helped.add(
+            Self.ledger(
+                since: -2 * Self.minute,
+                until: Self.hour,
+                [(face, FaceVersion(epoch: 4, sequence: 60))]
+            )
+        )
+        #expect(helped.knownUntil?.milliseconds == Self.manifest.created.milliseconds - 3 * Self.minute)
+        let row = ArchivedFaces.Row(
+            id: face,
+            version: FaceVersion(epoch: 4, sequence: 50),
+            metadata: FaceMetadata()
+        )
+        #expect(helped.isErased(row))
+        // A collection is older than its backup, whatever clocks say.
+        var young = Self.manifest
+        young.collection = Collection(
+            id: young.collection.id,
+            configuration: young.collection.configuration,
+            created: Timestamp(milliseconds: young.created.milliseconds + Self.minute)
+        )
+        var filter = ErasureFilter(for: young)
+        filter.add(Self.ledger(since: Self.minute, until: Self.hour))
+        #expect(filter.knownUntil != nil)
+        filter = ErasureFilter(for: young)
+        filter.add(Self.ledger(since: Self.minute + 1, until: Self.hour))
+        #expect(filter.knownUntil == nil)
     }
 
     @Test func aCopyOfTheCollectionDoesNotVouchForIt() {
         let copy = CollectionID(high: 3, low: 4)
         var filter = ErasureFilter(for: Self.manifest)
         // It was restored before the backup, and lives on: what was deleted from the other it never saw.
-        filter.add(Self.ledger(since: -100, until: 100, of: copy))
+        filter.add(Self.ledger(since: -9 * Self.hour, until: 100, of: copy))
         #expect(filter.knownUntil == nil)
-        filter.add(Self.ledger(since: -200, until: 7))
+        filter.add(Self.ledger(since: -2 * Self.hour, until: 7))
         #expect(filter.knownUntil?.milliseconds == Self.manifest.created.milliseconds + 7)
     }
 
@@ -85,8 +133,15 @@ import Testing
         )
         var filter = ErasureFilter(for: Self.manifest)
         // Before the backup was taken: the collection has it all the same.
-        filter.add(Self.ledger(since: -9, until: 9, of: copy, at: -2, [(face, FaceVersion(epoch: 9, sequence: 1))]))
+        func ledger(at time: Int64) -> ErasureLedger {
+            Self.ledger(since: -9, until: 9, of: copy, at: time, [(face, FaceVersion(epoch: 9, sequence: 1))])
+        }
+        filter.add(ledger(at: -Self.hour - 1))
         #expect(!filter.isErased(row))
+        // If it is before by more than clocks may differ.
+        var doubtful = filter
+        doubtful.add(ledger(at: -2 * Self.minute))
+        #expect(doubtful.isErased(row))
         // Versions of the copy say nothing here, be they higher or lower.
         for epoch in [1, 9] as [UInt64] {
             var filter = filter

@@ -15,9 +15,10 @@ import Testing
             let store = try FolderStore(folder, createsFolder: true)
             let (manifest, blocks) = BackupSamples.manifest(of: BackupSamples.faces(700))
             for (block, bytes) in zip(manifest.blocks, blocks) { try store.put(BackupName.block(block.digest), bytes) }
-            try store.put(BackupName.manifest(of: "gallery-1"), manifest.encoded())
-            #expect(try await store.backups() == ["gallery-1"])
-            #expect(try await store.manifest(of: "gallery-1") == manifest)
+            let name = BackupSamples.backup
+            try store.put(BackupName.manifest(of: name), manifest.encoded())
+            #expect(try await store.backups() == [name])
+            #expect(try await store.manifest(of: name) == manifest)
             let objects = try store.list(BackupName.blockPrefix)
             #expect(Set(objects.map(\.name)) == Set(manifest.blocks.map { BackupName.block($0.digest) }))
             var count = 0
@@ -43,6 +44,36 @@ import Testing
                 let error = await #expect(throws: BackupError.self) { try await store.faces(of: block, in: manifest) }
                 #expect("\(error!)".contains("\(folder)/blocks/") && "\(error!)".contains("is damaged"))
             }
+        }
+    }
+
+    /// Both are sound, and were exchanged.
+    @Test func theManifestOfAnotherBackupIsRefused() async throws {
+        try await Self.withFolder { folder in
+            let store = try FolderStore(folder, createsFolder: true)
+            let (first, _) = BackupSamples.manifest(of: BackupSamples.faces(9))
+            var second = first
+            second.created = Timestamp(milliseconds: first.created.milliseconds + 86_400_001)
+            let names = [first, second].map {
+                BackupName.make(collection: "gallery", time: BackupName.text(of: $0.created), number: 0x2a)
+            }
+            #expect(names == ["gallery-20261118T110640000Z-0000002a", "gallery-20261119T110640001Z-0000002a"])
+            for (name, manifest) in zip(names, [first, second]) {
+                try store.put(BackupName.manifest(of: name), manifest.encoded())
+                #expect(try await store.manifest(of: name) == manifest)
+            }
+            for (name, manifest) in zip(names, [second, first]) {
+                try store.put(BackupName.manifest(of: name), manifest.encoded())
+                let error = await #expect(throws: BackupError.self) { try await store.manifest(of: name) }
+                let path = store.path(of: BackupName.manifest(of: name))
+                #expect("\(error!)".hasPrefix("\(path) is damaged: it is that of a backup of gallery taken at 2026"))
+            }
+            // One of another collection, and one whose name has no milliseconds, as names once had none.
+            let other = "people-20261118T110640000Z-0000002a"
+            let former = "gallery-20261118T110640Z-0000002a"
+            for name in [other, former] { try store.put(BackupName.manifest(of: name), first.encoded()) }
+            await #expect(throws: BackupError.self) { try await store.manifest(of: other) }
+            #expect(try await store.manifest(of: former) == first)
         }
     }
 
@@ -80,6 +111,46 @@ import Testing
             #expect(try store.removePartial() == 1)
             #expect(!FileManager.default.fileExists(atPath: partial))
         }
+    }
+
+    /// Two coordinators archive the same segment for a moment: what has its name is whole.
+    @Test func twoThatWriteTheSameObjectDoNotDisturbEachOther() async throws {
+        try await Self.withFolder { folder in
+            let stores = [try FolderStore(folder, createsFolder: true), try FolderStore(folder, createsFolder: false)]
+            let name = BackupName.segment(BackupDigest(of: [1]))
+            let contents = [[UInt8](repeating: 7, count: 300_000), [UInt8](repeating: 8, count: 200_000)]
+            try stores[0].put(name, contents[0])
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for (store, bytes) in zip(stores, contents) {
+                    group.addTask {
+                        for _ in 0..<20 {
+                            try store.put(name, bytes)
+                            let found = try store.get(name, limit: 1 << 20)
+                            #expect(contents.contains(found))
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            let beside = URL(fileURLWithPath: "\(folder)/\(name)").deletingLastPathComponent().path
+            #expect(try FileManager.default.contentsOfDirectory(atPath: beside).count == 1)
+        }
+    }
+
+    @Test func whatWritesOfALedgerLeftBehindGoesWithTheNextWhenItIsOld() throws {
+        let folder = NSTemporaryDirectory() + "mien-ledgers-\(UUID())"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let store = try FolderStore(folder, createsFolder: true)
+        let files = FileManager.default
+        let old = ["people.ledger.partial", "people.ledger.1f2e.partial"]
+        let stays = ["people.ledger", "people.ledger.77.partial", "staff.ledger.1f2e.partial"]
+        for name in old + stays { #expect(files.createFile(atPath: "\(folder)/\(name)", contents: Data([1]))) }
+        let time = Date(timeIntervalSinceNow: -7200)
+        for name in old + ["staff.ledger.1f2e.partial"] {
+            try files.setAttributes([.modificationDate: time], ofItemAtPath: "\(folder)/\(name)")
+        }
+        store.removePartial(of: "people.ledger")
+        #expect(Set(try files.contentsOfDirectory(atPath: folder)) == Set(stays))
     }
 
     @Test func oneWritesAtATime() async throws {

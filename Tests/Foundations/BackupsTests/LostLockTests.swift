@@ -69,13 +69,13 @@ import Testing
         let (bucket, manifest, _) = try await Self.bucket()
         bucket.loseLock()
         await #expect(throws: BackupError.lockLost(object: bucket.place)) {
-            try await bucket.put(manifest, as: "gallery-1")
+            try await bucket.put(manifest, as: BackupSamples.backup)
         }
         #expect(try await bucket.backups().isEmpty)
         await bucket.unlock()
         try await bucket.lock()
-        try await bucket.put(manifest, as: "gallery-1")
-        #expect(try await bucket.manifest(of: "gallery-1") == manifest)
+        try await bucket.put(manifest, as: BackupSamples.backup)
+        #expect(try await bucket.manifest(of: BackupSamples.backup) == manifest)
     }
 
     /// It was there when the backup began, so that it was not written.
@@ -84,15 +84,15 @@ import Testing
         let name = BackupName.block(manifest.blocks[1].digest)
         bucket.remove(name)
         await #expect(throws: BackupError.missing(object: bucket.path(of: name))) {
-            try await bucket.put(manifest, as: "gallery-1")
+            try await bucket.put(manifest, as: BackupSamples.backup)
         }
         bucket.put(name, Array(blocks[1].dropLast()))
-        let error = await #expect(throws: BackupError.self) { try await bucket.put(manifest, as: "gallery-1") }
+        let error = await #expect(throws: BackupError.self) { try await bucket.put(manifest, as: BackupSamples.backup) }
         #expect(error.map { "\($0)" }?.contains("is damaged") == true)
         #expect(try await bucket.backups().isEmpty)
         bucket.put(name, blocks[1])
-        try await bucket.put(manifest, as: "gallery-1")
-        #expect(try await bucket.backups() == ["gallery-1"])
+        try await bucket.put(manifest, as: BackupSamples.backup)
+        #expect(try await bucket.backups() == [BackupSamples.backup])
     }
 
     /// All blocks were listed, and one went before the manifest would have said that it is needed.
@@ -105,7 +105,7 @@ import Testing
             bucket.remove(name)
         }
         await #expect(throws: BackupError.lockLost(object: bucket.place)) {
-            try await bucket.put(manifest, as: "gallery-1")
+            try await bucket.put(manifest, as: BackupSamples.backup)
         }
         #expect(try await bucket.backups().isEmpty)
         await bucket.unlock()
@@ -114,8 +114,8 @@ import Testing
     @Test func whatAKilledRivalLeftDisturbsNeitherABackupNorAPrune() async throws {
         let (bucket, manifest, _) = try await Self.bucket()
         bucket.put(BackupName.lockPrefix + "rival", [])
-        try await bucket.put(manifest, as: "gallery-1")
-        try await BackupRemover(bucket).remove(BackupName.manifest(of: "gallery-1"))
+        try await bucket.put(manifest, as: BackupSamples.backup)
+        try await BackupRemover(bucket).remove(BackupName.manifest(of: BackupSamples.backup))
         #expect(try await bucket.backups().isEmpty)
         await bucket.unlock()
     }

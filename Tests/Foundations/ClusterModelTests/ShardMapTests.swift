@@ -66,6 +66,15 @@ struct ShardMapTests {
         #expect(NodeAddress(text) == nil)
     }
 
+    @Test(arguments: [
+        ("localhost:1", true), ("LocalHost:1", true), ("127.0.0.1:1", true), ("127.9.9.9:1", true), ("[::1]:1", true),
+        ("0.0.0.0:1", false), ("[::]:1", false), ("128.0.0.1:1", false), ("127.0.0.1.example:1", false),
+        ("localhost.example:1", false), ("127.1:1", false), ("[::2]:1", false), ("[fe80::1]:1", false), ("a:1", false),
+    ])
+    func onlyThisMachineIsLoopback(text: String, isLoopback: Bool) throws {
+        #expect(try #require(NodeAddress(text)).isLoopback == isLoopback)
+    }
+
     @Test func identitiesAreOrderedAndWritten() {
         let node = NodeID(high: 1, low: 2)
         #expect(NodeID(node.description) == node && NodeID("node") == nil)

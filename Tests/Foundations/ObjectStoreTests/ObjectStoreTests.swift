@@ -15,6 +15,7 @@ import Testing
 
     private static func withStore(
         _ retries: RetryPolicy = quick,
+        bodyTime: Duration = .seconds(120),
         _ script: @escaping @Sendable (Int) -> ScriptedServer.Reaction,
         _ body: (ObjectStore, ScriptedServer) async throws -> Void
     ) async throws {
@@ -28,6 +29,7 @@ import Testing
                 credentials: .init(accessKey: "a", secretKey: "b")
             ),
             retries: retries,
+            bodyTime: bodyTime,
             group: MultiThreadedEventLoopGroup.singleton
         )
         var failure: (any Error)?
@@ -101,6 +103,48 @@ import Testing
             let error = await #expect(throws: BackupError.self) { try await store.remove("blocks/aa") }
             #expect(error?.description.contains("it answers 503: SlowDown, after ") == true)
             #expect(server.requestCount > 2)
+        }
+    }
+
+    /// The answer begins at once, and would take hours.
+    @Test(.timeLimit(.minutes(2))) func anAnswerThatDoesNotEndIsGivenUpAndAskedForAgain() async throws {
+        try await Self.withStore(bodyTime: .seconds(1)) { number in
+            number == 0 ? .drip : .answer(200, "whole")
+        } _: { store, server in
+            let body = try await store.get("blocks/aa", limit: 1 << 20)
+            #expect(body == Array("whole".utf8))
+            #expect(server.requestCount > 1)
+        }
+    }
+
+    @Test func aListingOfOtherObjectsIsRefused() async throws {
+        @Sendable func listing(_ key: String, _ end: String) -> ScriptedServer.Reaction {
+            let contents = "<Contents><Key>\(key)</Key><Size>3</Size></Contents>"
+            return .answer(200, "<ListBucketResult>\(contents)\(end)</ListBucketResult>")
+        }
+        let last = "<IsTruncated>false</IsTruncated>"
+        let more = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+        try await Self.withStore { number in
+            number == 0 ? listing("mien/blocks/aa", more) : listing("mien/blocks/bb", last)
+        } _: { store, _ in
+            let objects = try await store.list("blocks/")
+            #expect(objects.map(\.name) == ["blocks/aa", "blocks/bb"])
+        }
+        // As one that writes keys in another way would have it.
+        for key in ["mien%2Fblocks%2Faa", "mien/manifests/aa", "other/blocks/aa"] {
+            try await Self.withStore { _ in
+                listing(key, last)
+            } _: { store, server in
+                await #expect(throws: BackupError.self, "\(key)") { try await store.list("blocks/") }
+                #expect(server.requestCount == 1)
+            }
+        }
+        // Page after page of the same.
+        try await Self.withStore { _ in
+            listing("mien/blocks/aa", more)
+        } _: { store, server in
+            await #expect(throws: BackupError.self) { try await store.list("blocks/") }
+            #expect(server.requestCount == 2)
         }
     }
 

@@ -80,11 +80,13 @@ import Testing
             <NextContinuationToken>a&amp;b=</NextContinuationToken>
             <Contents><Key>p/blocks/aa</Key><LastModified>2026-11-27T00:40:01.000Z</LastModified>
             <Size>17</Size></Contents>
-            <Contents><Size>0</Size><Key>p/&lt;x&gt;</Key></Contents></ListBucketResult>
+            <Contents><Size>0</Size><Key>p/&lt;x&gt;&#39;&#x27;&amp;#39;</Key></Contents></ListBucketResult>
             """
         let page = try #require(ObjectListing(text))
         #expect(page.continuation == "a&b=")
-        #expect(page.objects.map(\.key) == ["p/blocks/aa", "p/<x>"] && page.objects.map(\.byteCount) == [17, 0])
+        #expect(
+            page.objects.map(\.key) == ["p/blocks/aa", "p/<x>''&#39;"] && page.objects.map(\.byteCount) == [17, 0]
+        )
         #expect(page.objects[0].modified == Timestamp(milliseconds: 1_795_740_001_000))
         #expect(page.objects[1].modified == nil)
     }
@@ -92,9 +94,27 @@ import Testing
     @Test func whatIsNoListingIsRefused() {
         for text in [
             "", "<html></html>", "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
-            "<ListBucketResult><Contents><Key>a</Key><Size>-1</Size></Contents></ListBucketResult>",
+            "<ListBucketResult></ListBucketResult>",
         ] { #expect(ObjectListing(text) == nil, "\(text)") }
-        #expect(ObjectListing("<ListBucketResult></ListBucketResult>")?.objects.isEmpty == true)
+        let empty = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+        #expect(ObjectListing(empty)?.objects.isEmpty == true)
+    }
+
+    /// What is not in a listing counts as gone.
+    @Test(
+        arguments: [
+            "<Contents><Key>a</Key><Size>-1</Size></Contents>", "<Contents><Key>a</Key><Size>1</Size>",
+            "<Contents><Key>a&nbsp;</Key><Size>1</Size></Contents>",
+            "<Contents><Key>a&#xD800;</Key><Size>1</Size></Contents>", "<Contents/>",
+        ]
+    )
+    func whatMayBeLessThanAllIsRefused(contents: String) {
+        let start = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>b</Key><Size>2</Size></Contents>"
+        let end = "</ListBucketResult>"
+        #expect(ObjectListing(start + end)?.objects.map(\.key) == ["b"])
+        #expect(ObjectListing(start + contents + end) == nil)
+        #expect(ObjectListing(start + end.dropLast()) == nil)
+        #expect(ObjectListing(start) == nil)
     }
 }
 

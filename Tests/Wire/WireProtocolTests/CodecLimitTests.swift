@@ -47,6 +47,35 @@ struct CodecLimitTests {
         #expect(status?.message.hasPrefix("k must be from 1 to 1000, not ") == true)
     }
 
+    @Test func placesInALogLeaveRoomForAnother() {
+        let route = ShardRoute(shard: ShardID(collection: CollectionID(high: 1, low: 2), index: 3), epoch: Epoch(4))
+        let place = ArchivePosition(sequence: .max - 1, epoch: 5, chain: 6, time: Timestamp(milliseconds: 7))
+        #expect(refusal(ReadLog(route: route, after: place)) == nil)
+        var last = place
+        last.sequence = .max
+        #expect(refusal(ReadLog(route: route, after: last))?.code == .invalidRequest)
+        for milliseconds in [Int64.min, -1, .max] {
+            var timeless = place
+            timeless.time = Timestamp(milliseconds: milliseconds)
+            #expect(refusal(ReadLog(route: route, after: timeless))?.code == .invalidRequest)
+            func read(until: Timestamp?) -> LogRead {
+                LogRead(
+                    entries: ArchivedEntries(
+                        start: place,
+                        continues: true,
+                        entries: [],
+                        end: place,
+                        until: until,
+                        remainingCount: 0,
+                        remainingByteCount: 0
+                    )
+                )
+            }
+            #expect(refusal(read(until: nil)) == nil)
+            #expect(refusal(read(until: timeless.time)) != nil)
+        }
+    }
+
     @Test func kIsBoundByWhatTheNodeGrants() {
         #expect(refusal(search(matchLimit: 100), limits: WireLimits(matchLimit: 100)) == nil)
         #expect(
@@ -280,9 +309,11 @@ struct CodecLimitTests {
             ])
         #expect(Wire.payloadBytes(message).count == 12 + 8)
         var payload = Wire.payloadBytes(face)
-        #expect(payload.count % 4 == 0)
-        payload[payload.count - 5] = 1
-        #expect(throws: WireDecodingError.nonZeroPadding(offset: payload.count - 7)) {
+        // Behind the components are the flag and the epoch that came later.
+        let end = payload.count - 9
+        #expect(end % 4 == 0)
+        payload[end - 5] = 1
+        #expect(throws: WireDecodingError.nonZeroPadding(offset: end - 7)) {
             try Wire.decode(payload, like: face)
         }
     }

@@ -1,4 +1,5 @@
 import ClusterModel
+import FaceModel
 import WireProtocol
 
 extension MessageSamples {
@@ -13,4 +14,12 @@ extension MessageSamples {
         replicas: [.init(worker: secondNodeID, sequence: nil)],
         epoch: Epoch(7)
     )
+
+    static let settlement = ReadLosses(
+        collection: "gallery",
+        isSettling: true,
+        settled: [.init(range: HashRange(first: 5, last: 9), time: Timestamp(milliseconds: 1_700_000_000_000))]
+    )
+
+    static let deletion = DeleteCollection(name: "gallery", id: CollectionID(high: 0x1122, low: 0x3344))
 }

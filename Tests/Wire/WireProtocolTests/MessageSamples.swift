@@ -290,7 +290,7 @@ enum MessageSamples {
 
     static let client: [any WireMessage] = [
         CreateCollection(configuration: configuration), DescribeCollection(name: "gallery"), description,
-        ListCollections(), CollectionList(collections: [description]), DeleteCollection(name: "gallery"),
+        ListCollections(), CollectionList(collections: [description]), deletion,
         CollectionDeleted(faceCount: 33_000),
         EnrolFaces(
             collection: "gallery",
@@ -304,7 +304,7 @@ enum MessageSamples {
         DeleteFaces(collection: "gallery", key: key, age: .milliseconds(1500), ids: [firstFace, secondFace]),
         FacesDeleted(outcomes: [.deleted, .absent], token: token),
         GetFaces(collection: "gallery", ids: [firstFace], includesEmbeddings: true, token: token),
-        FaceList(faces: faces),
+        FaceList(faces: faces, hasLoss: true, epoch: Epoch(0x1_0000_0007)),
         GetLatestToken(collection: "gallery"),
         LatestToken(token: token),
         ListFaces(
@@ -313,7 +313,7 @@ enum MessageSamples {
             limit: 500,
             includesEmbeddings: false
         ),
-        FacePage(faces: faces, next: ListPosition(first: 1 << 62)),
+        FacePage(faces: faces, next: ListPosition(first: 1 << 62), hasLoss: true),
         SearchFaces(
             collection: "gallery",
             embeddingModel: "model-a/1",
@@ -444,7 +444,7 @@ enum MessageSamples {
             replicas: [.init(worker: nodeID, sequence: 41), .init(worker: secondNodeID, sequence: nil)]
         ),
         RecoverShard(collection: "gallery", shardIndex: 2, isPlan: true, confirmed: confirmedRecovery), recovered,
-        ReadLosses(collection: "gallery", isSettling: true),
+        settlement,
         LossList(
             losses: [.init(range: HashRange(first: 5, last: 9), time: Timestamp(milliseconds: 1_700_000_000_000))],
             latest: Timestamp(milliseconds: 1_700_000_000_500)

@@ -24,10 +24,18 @@ struct PeerClientTests {
     }
 
     @Test func aRestartedNodeIsReachedAgain() async throws {
-        let first = try await WireServer.start(Fixture.configuration(), handler: Fixture.counting, group: Fixture.group)
-        let client = Fixture.peerClient(first.address)
+        // Its own, so that a call that strays to another test's server is refused there.
+        let token = "secret \(UInt64.random(in: 0 ... .max))"
+        let first = try await WireServer.start(
+            Fixture.configuration { $0.token = token },
+            handler: Fixture.counting,
+            group: Fixture.group
+        )
+        let client = Fixture.peerClient(first.address, token: token)
         #expect(try await client.call(DeleteCollection(name: "1"), deadline: Fixture.soon).faceCount == 1)
         await first.shutdown(gracePeriod: .zero)
+        let heldPort = HeldPort(first.address.port)
+        defer { withExtendedLifetime(heldPort) {} }
         // While it is away calls fail, and fail fast.
         let clock = ContinuousClock()
         let start = clock.now
@@ -41,7 +49,10 @@ struct PeerClientTests {
         }
         #expect(clock.now - start < .seconds(5))
         let second = try await WireServer.start(
-            Fixture.configuration { $0.listen = first.address },
+            Fixture.configuration {
+                $0.listen = first.address
+                $0.token = token
+            },
             handler: Fixture.counting,
             group: Fixture.group
         )
@@ -88,6 +99,8 @@ struct PeerClientTests {
             group: Fixture.group
         )
         await server.shutdown(gracePeriod: .zero)
+        let heldPort = HeldPort(server.address.port)
+        defer { withExtendedLifetime(heldPort) {} }
         let client = Fixture.peerClient(server.address)
         for _ in 0..<2 {
             let status = await Fixture.status { () async throws(WireStatus) in

@@ -51,6 +51,17 @@ struct TLSTests {
         }
     }
 
+    /// Nobody is connected to: neither address would answer, and neither is looked for.
+    @Test(arguments: ["192.0.2.1", "worker-1.invalid"])
+    func aTokenIsNotSentBeyondThisMachineWithoutTLS(host: String) async throws {
+        try await Fixture.withServer(Fixture.counting, Self.configuration()) { server in
+            let status = await refusal(server, tls: nil, host: host)
+            #expect(status?.code == .unauthenticated)
+            #expect(status?.message.hasPrefix("the token is not sent to \(host):") == true)
+            #expect(status?.message.contains(Fixture.token) == false)
+        }
+    }
+
     @Test func aTokenIsStillAskedForUnderTLS() async throws {
         try await Fixture.withServer(Fixture.counting, Self.configuration()) { server in
             let tls = try ClientTLS(trustRootsFile: Fixture.certificate("authority.pem"))

@@ -1,6 +1,7 @@
 import ClusterModel
 import FaceModel
 import NIOCore
+import Synchronization
 import Testing
 import WireProtocol
 import WireTransport
@@ -192,6 +193,7 @@ struct WireServerBadInputTests {
 
     @Test func aPeerThatDoesNotReadIsClosedAndItsRequestsAreNotReadMeanwhile() async throws {
         let held = HeldCalls()
+        let answered = Mutex<ServerCall?>(nil)
         let handler = ClosureHandler { request, call in
             guard case .listFaces(let message) = request else { return held.handler.handle(request, call: call) }
             let embedding = [Float](repeating: 1, count: 2048)
@@ -207,24 +209,27 @@ struct WireServerBadInputTests {
                     }
                 )
             )
+            answered.withLock { $0 = call }
         }
         let configuration = Fixture.configuration {
-            $0.slowReaderTimeout = .milliseconds(300)
+            // Longer than a busy machine may stand still.
+            $0.slowReaderTimeout = .seconds(3)
             $0.checkInterval = .milliseconds(20)
         }
         try await Fixture.withServer(handler, configuration) { server in
             let slow = try await peer(server, receiveBufferByteCount: 4096)
             let list = ListFaces(collection: "c", after: nil, limit: 2000, includesEmbeddings: true)
             try await slow.send(Fixture.frame(list, stream: 3))
-            // Enough time for the answer (16 MB) to fill every buffer between here and there.
-            try await Task.sleep(for: .milliseconds(100))
+            // The answer (16 MB) fills every buffer between here and there before the loop does anything else.
+            let call = try await Fixture.eventually { answered.withLock(\.self) }
+            try await call.eventLoop.submit {}.get()
             try await slow.send(Fixture.frame(DeleteCollection(name: "late"), stream: 4))
             let connection = try await Fixture.connect(server)
             async let other = connection.call(DeleteCollection(name: "other"), deadline: Fixture.soon)
             try await held.call("other").reply(CollectionDeleted(faceCount: 1))
             #expect(try await other.faceCount == 1)
             // Only what fitted into the sockets' buffers comes, then the end.
-            try await Task.sleep(for: .milliseconds(600))
+            try await Fixture.waitUntil { configuration.metrics.activity.connectionCount == 1 }
             let received = try? await slow.readToEnd().count
             #expect((received ?? 0) < 16 << 20)
             #expect(held.count == 1)

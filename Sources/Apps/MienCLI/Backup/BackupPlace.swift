@@ -184,8 +184,8 @@ final class ByteProgress: Sendable {
 }
 
 /// Arguments of backups as values.
-enum BackupArgument {
-    @Sendable static func rate(_ text: String) throws -> Int {
+package enum BackupArgument {
+    @Sendable package static func rate(_ text: String) throws -> Int {
         let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
         for (name, multiple) in units where text.hasSuffix(name) {
             if let count = Int(text.dropLast(name.count)), count > 0, count <= Int.max / multiple {
@@ -196,7 +196,7 @@ enum BackupArgument {
     }
 
     /// A span of time in seconds.
-    @Sendable static func age(_ text: String) throws -> Int {
+    @Sendable package static func age(_ text: String) throws -> Int {
         let units = [("d", 86_400), ("h", 3600), ("m", 60)]
         for (name, multiple) in units where text.hasSuffix(name) {
             if let count = Int(text.dropLast(name.count)), count >= 0, count <= 1_000_000 { return count * multiple }

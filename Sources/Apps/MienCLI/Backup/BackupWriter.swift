@@ -158,7 +158,7 @@ struct BackupWriter {
         )
         let name = BackupName.make(
             collection: collection.name,
-            time: TimeText.compact(Face.Timestamp(millisecondsSince1970: created.milliseconds)),
+            time: BackupName.text(of: created),
             number: .random(in: .min ... .max)
         )
         do throws(BackupError) {

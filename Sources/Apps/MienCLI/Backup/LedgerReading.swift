@@ -134,7 +134,9 @@ enum LedgerReading {
         do throws(BackupError) {
             // A file that no restore reads must not look like one.
             let bytes = try ledger.sealed(for: path)
-            try FolderStore(folder, createsFolder: false).put(name, bytes)
+            let store = try FolderStore(folder, createsFolder: false)
+            store.removePartial(of: name)
+            try store.put(name, bytes)
         } catch {
             throw CommandFailure(error)
         }
@@ -221,20 +223,53 @@ enum LedgerReading {
             }
             return filter
         }
-        let sentence =
+        var sentence =
             "no ledger of erasures of the collection that was backed up reaches back to \(text(manifest.created)), "
             + "when that was done: faces that were deleted since would come back"
-        guard isGapAccepted else { throw refusal(sentence) }
+        var wayOut: String?
+        if let (name, loss) = await latestLoss(of: manifest.collection.id, among: collections, reader),
+            !filter.reachesBackup(from: loss)
+        {
+            let order =
+                loss > manifest.created
+                ? "after the backup" : "less than an hour before the backup by the clock of another machine"
+            sentence =
+                "faces of \(name) were given up at \(text(loss)), \(order), and its ledger of erasures may lack what "
+                + "was deleted from it before that: \(sentence)"
+            wayOut =
+                "name an export of 'mien backup ledger export' from before that, the collection and its copies, "
+                + "--ledger FILE --ledger \(name), or a backup that was made more than an hour after it"
+        }
+        guard isGapAccepted else { throw refusal(sentence, wayOut: wayOut) }
         console.warn(sentence + "; delete them again")
         return filter
     }
 
-    /// - Parameter reason: what a shard that should tell of deletions said, as a sentence.
-    private static func refusal(_ sentence: String, because reason: String? = nil) -> CommandFailure {
-        CommandFailure(
+    /// When faces were last given up of a collection that is there, and its name.
+    private static func latestLoss(
+        of id: CollectionID,
+        among collections: [CollectionInfo],
+        _ client: MienClient
+    ) async -> (name: String, time: Timestamp)? {
+        guard let name = collections.first(where: { CollectionID($0.id) == id })?.options.name else { return nil }
+        // Without it a refusal explains less.
+        let time = try? await calling { () async throws(MienClientError) in try await client.latestLoss(of: name) }
+        return time.map { (name: name, time: $0) }
+    }
+
+    /// - Parameters:
+    ///   - reason: what a shard that should tell of deletions said, as a sentence.
+    ///   - wayOut: what to do, if anything is known that is better than what helps always.
+    private static func refusal(
+        _ sentence: String,
+        because reason: String? = nil,
+        wayOut: String? = nil
+    ) -> CommandFailure {
+        let remedy = wayOut ?? "name a collection or a file of 'mien backup ledger export' with --ledger"
+        return CommandFailure(
             .no,
-            sentence + "; name a collection or a file of 'mien backup ledger export' with --ledger, or say "
-                + "--without-ledger and delete them again yourself" + (reason.map { ": \($0)" } ?? "")
+            "\(sentence); \(remedy), or say --without-ledger and delete them again yourself"
+                + (reason.map { ": \($0)" } ?? "")
         )
     }
 

@@ -3,6 +3,7 @@ import Backups
 import EmbeddingFiles
 import FaceModel
 import MienClient
+import PartitionEngine
 
 /// The moment that a restore goes to, from the command line, and the backup that it begins with.
 struct PointInTime {
@@ -81,7 +82,7 @@ struct PointInTime {
             guard let chain = chains[id] else { continue }
             let target = target
             let result = try await keeping { () async throws(BackupError) in
-                try await chain.plan(after: entry.manifest, to: target, in: store)
+                try await chain.plan(after: entry.manifest, to: target, in: store) { LogReplay.epoch(of: $0) }
             }
             switch result {
             case .success(let plan): return (entry, plan)

@@ -21,7 +21,7 @@ struct CollectionCreateCommand: ConsoleCommand {
     var model: String
     @Option(
         parsing: .unconditional,
-        help: "Shards to divide the collection into; as many as there are workers unless given."
+        help: "Shards to divide the collection into; as many as there are live workers unless given."
     )
     var shards: Int?
     @Option(name: .customLong("copies"), parsing: .unconditional, help: "Copies of each shard, on as many workers.")
@@ -37,6 +37,7 @@ struct CollectionCreateCommand: ConsoleCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func validate() throws {
+        try ArgumentText.checkCopies(copies, least: minCopies)
         if let problem = options(shardCount: shards ?? 1).problem { throw ValidationError("The \(problem).") }
     }
 
@@ -56,7 +57,7 @@ struct CollectionCreateCommand: ConsoleCommand {
         let client = try connection.client(on: console)
         let collection = try await calling { () async throws(MienClientError) in
             var shardCount = shards
-            if shardCount == nil { shardCount = try await client.status().workers.count }
+            if shardCount == nil { shardCount = try await client.status().placeableWorkerCount }
             return try await client.createCollection(options(shardCount: max(1, shardCount ?? 1)))
         }
         if connection.json {
@@ -68,4 +69,9 @@ struct CollectionCreateCommand: ConsoleCommand {
         }
         await client.close()
     }
+}
+
+extension ClusterInfo {
+    /// Workers that replicas of a new collection may come to: not those that are gone, or are to go.
+    var placeableWorkerCount: Int { workers.count { $0.isLive && $0.standing == .active } }
 }

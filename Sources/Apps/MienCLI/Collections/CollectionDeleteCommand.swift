@@ -21,15 +21,19 @@ struct CollectionDeleteCommand: ConsoleCommand {
 
     func run(on console: Console) async throws(CommandFailure) {
         let client = try connection.client(on: console)
+        var id: String?
         if !yes {
             let collection = try await calling { () async throws(MienClientError) in try await client.describe(name) }
+            id = collection.id
             let faces = NumberText.counted(collection.faceCount, "face")
             console.writeError("This deletes \(faces) for ever. Type the collection's name to go on: ")
             guard console.readLine() == name else {
                 throw CommandFailure(.no, "nothing was deleted, because another name was typed")
             }
         }
-        let faceCount = try await calling { () async throws(MienClientError) in try await client.deleteCollection(name)
+        let shown = id
+        let faceCount = try await calling { () async throws(MienClientError) in
+            try await client.deleteCollection(name, id: shown)
         }
         if connection.json {
             let deleted = faceCount.map { JSONValue.count($0) } ?? .null

@@ -21,8 +21,8 @@ struct ExportCommand: ConsoleCommand {
 
             JSON Lines hold everything that is stored of a face. The npy format is a folder with \
             embeddings.npy, ids.txt, persons.txt, external-ids.txt and metadata.jsonl. What is written appears \
-            whole or not at all, and nothing is written over. Faces written during the export may or may not \
-            be in it.
+            whole or not at all, and nothing is written over. Nobody but their owner may read the files. Faces \
+            written during the export may or may not be in it.
             """
     )
 
@@ -44,6 +44,7 @@ struct ExportCommand: ConsoleCommand {
         }
         var line = ProgressLine(console: console, noun: "faces", total: Int(clamping: collection.faceCount))
         var faceCount = 0
+        var hasLoss = false
         do throws(CommandFailure) {
             var pages = client.allFaces(in: name, includesEmbeddings: true).makeAsyncIterator()
             while true {
@@ -54,6 +55,7 @@ struct ExportCommand: ConsoleCommand {
                 faceCount += page.count
                 line.update(done: faceCount)
             }
+            hasLoss = pages.hasLoss
             line.clear()
             try file.finish()
         } catch {
@@ -65,10 +67,12 @@ struct ExportCommand: ConsoleCommand {
         if connection.json {
             let document = JSONValue.object([
                 ("collection", .string(name)), ("faces", .count(faceCount)), ("path", .string(path)),
+                ("has_loss", .flag(hasLoss)),
             ])
             console.writeOutput(document.document)
         } else {
             console.line("Exported \(NumberText.counted(faceCount, "face")) of \(name) to \(path).")
         }
+        if hasLoss { console.warn(FaceReport.loss(of: name)) }
     }
 }

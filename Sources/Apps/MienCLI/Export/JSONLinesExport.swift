@@ -12,7 +12,9 @@ struct JSONLinesExport: FaceExport {
         let place = try ExportPlace(path)
         self.place = place
         self.model = model
-        writer = try filing { () throws(EmbeddingFileError) in try JSONLinesWriter(path: place.partial) }
+        writer = try filing { () throws(EmbeddingFileError) in
+            try JSONLinesWriter(path: place.partial, isPrivate: true)
+        }
     }
 
     mutating func append(_ face: Face) throws(CommandFailure) {

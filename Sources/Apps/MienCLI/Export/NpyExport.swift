@@ -21,15 +21,15 @@ struct NpyExport: FaceExport {
         let place = try ExportPlace(path)
         // What an export that was killed left behind.
         Self.remove(place)
-        guard unsafe mkdir(place.partial, 0o755) == 0 else { throw .fileSystem(place.partial, "made") }
+        guard unsafe mkdir(place.partial, 0o700) == 0 else { throw .fileSystem(place.partial, "made") }
         let names = Self.fileNames.map { "\(place.partial)/\($0)" }
         files = try filing { () throws(EmbeddingFileError) in
             Files(
-                embeddings: try NpyWriter(path: names[0], dimension: dimension),
-                ids: try OutputFile(path: names[1]),
-                persons: try OutputFile(path: names[2]),
-                externalIDs: try OutputFile(path: names[3]),
-                metadata: try OutputFile(path: names[4])
+                embeddings: try NpyWriter(path: names[0], dimension: dimension, isPrivate: true),
+                ids: try OutputFile(path: names[1], isPrivate: true),
+                persons: try OutputFile(path: names[2], isPrivate: true),
+                externalIDs: try OutputFile(path: names[3], isPrivate: true),
+                metadata: try OutputFile(path: names[4], isPrivate: true)
             )
         }
         self.place = place

@@ -9,7 +9,8 @@ struct FaceGetCommand: ConsoleCommand {
             EXAMPLE
               mien face get people 0b9f2c1e-6d3a-8c41-9a54-3f0c3b7e2d10
 
-            With --json, one line for each face. Ends with status 1 when a face is not there.
+            With --json, one line for each face. Ends with status 1 when a face is not there. A warning tells \
+            whether it may be one of those that were given up.
             """
     )
 
@@ -26,6 +27,7 @@ struct FaceGetCommand: ConsoleCommand {
         let token = try await strong ? latestToken(of: name, client) : nil
         var absent: [Face.ID] = []
         var isFirst = true
+        var hasLoss = false
         for first in stride(from: 0, to: ids.count, by: FaceDeleteCommand.batchCount) {
             let batch = Array(ids[first..<min(ids.count, first + FaceDeleteCommand.batchCount)])
             let faces = try await calling { () async throws(MienClientError) in
@@ -39,11 +41,13 @@ struct FaceGetCommand: ConsoleCommand {
                 }
                 isFirst = false
             }
+            hasLoss = hasLoss || faces.hasLoss
             let found = Set(faces.map(\.id))
             absent += batch.filter { !found.contains($0) }
         }
         await client.close()
         if !absent.isEmpty {
+            if hasLoss { console.warn(FaceReport.loss(of: name)) }
             throw CommandFailure(.no, absent.map { "the face \($0) is not in \(name)" }.joined(separator: "\n"))
         }
     }

@@ -9,7 +9,7 @@ struct FaceListCommand: ConsoleCommand {
             EXAMPLE
               mien face list people --limit 5
 
-            With --json, one line for each face.
+            With --json, one line for each face. A warning tells of faces that were given up.
             """
     )
 
@@ -43,6 +43,7 @@ struct FaceListCommand: ConsoleCommand {
             listed += faces.count
         }
         if listed == 0, !connection.json { console.line("The collection \(name) is empty.") }
+        if pages.hasLoss { console.warn(FaceReport.loss(of: name)) }
         await client.close()
     }
 }

@@ -2,6 +2,12 @@ import MienClient
 
 /// A face as text and as JSON, never with its embedding.
 enum FaceReport {
+    /// What faces read from a collection lack of which faces were given up, as a clause.
+    static func loss(of collection: String) -> String {
+        "faces of \(collection) were given up with every copy of them and are not among these; "
+            + "'mien collection losses \(collection)' tells when"
+    }
+
     static func json(_ face: Face) -> JSONValue {
         .object(
             [("id", .string(face.id.description))] + members(face.metadata) + [

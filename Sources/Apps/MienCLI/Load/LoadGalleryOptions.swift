@@ -14,7 +14,7 @@ struct LoadGalleryOptions: ParsableArguments {
     var dimension = 512
     @Option(
         parsing: .unconditional,
-        help: "Shards of a collection that is created; as many as there are workers unless given."
+        help: "Shards of a collection that is created; as many as there are live workers unless given."
     )
     var shards: Int?
 
@@ -29,7 +29,7 @@ struct LoadGalleryOptions: ParsableArguments {
         } catch  where error.code == .notFound {
             return try await calling { () async throws(MienClientError) in
                 var shardCount = shards
-                if shardCount == nil { shardCount = try await client.status().workers.count }
+                if shardCount == nil { shardCount = try await client.status().placeableWorkerCount }
                 return try await client.createCollection(
                     CollectionOptions(
                         name: name,

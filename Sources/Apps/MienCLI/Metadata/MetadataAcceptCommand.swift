@@ -36,6 +36,8 @@ struct MetadataAcceptCommand: ConsoleCommand {
     var yes = false
     @OptionGroup var connection: ConnectionOptions
 
+    func validate() throws { try ArgumentText.checkShards(shard.map { [$0] } ?? []) }
+
     func run(on console: Console) async throws(CommandFailure) {
         try await connection.withClient(on: console) { (client) async throws(CommandFailure) in
             try await accept(client, console)

@@ -225,6 +225,8 @@ struct ExplainCommand: ConsoleCommand {
     var worker: String?
     @OptionGroup var connection: ConnectionOptions
 
+    func validate() throws { try ArgumentText.checkShards([shard]) }
+
     func run(on console: Console) async throws(CommandFailure) {
         try await connection.withClient(on: console) { (client) async throws(CommandFailure) in
             let cluster = try await calling { () async throws(MienClientError) in try await client.status() }

@@ -139,26 +139,43 @@ enum WorkerName {
 
     private static let shortestPrefix = 4
 
-    /// As ``find(_:in:)`` for each of them, of which none may be named twice.
-    static func find(_ texts: [String], in cluster: ClusterInfo) throws(CommandFailure) -> [String] {
+    /// As ``find(_:in:passesOverDecommissioned:)`` for each of them, of which none may be named twice.
+    static func find(
+        _ texts: [String],
+        in cluster: ClusterInfo,
+        passesOverDecommissioned: Bool = true
+    ) throws(CommandFailure) -> [String] {
         var workers: [String] = []
         for text in texts {
-            let worker = try find(text, in: cluster)
+            let worker = try find(text, in: cluster, passesOverDecommissioned: passesOverDecommissioned)
             guard !workers.contains(worker) else { throw CommandFailure(.usage, "'\(text)' is named twice") }
             workers.append(worker)
         }
         return workers
     }
 
-    /// - Parameter text: an address, an identity, or the beginning of one that no other has.
+    /// - Parameters:
+    ///   - text: an address, an identity, or the beginning of one that no other has.
+    ///   - passesOverDecommissioned: whether an address means the worker that has it now, and none that had it before
+    ///     and was taken out of the cluster.
     /// - Returns: the identity.
-    static func find(_ text: String, in cluster: ClusterInfo) throws(CommandFailure) -> String {
-        let named = cluster.workers.filter { $0.address == text || $0.id == text.lowercased() }
+    static func find(
+        _ text: String,
+        in cluster: ClusterInfo,
+        passesOverDecommissioned: Bool = true
+    ) throws(CommandFailure) -> String {
+        var named = cluster.workers.filter { $0.address == text || $0.id == text.lowercased() }
+        let remaining = named.filter { $0.standing != .decommissioned }
+        if passesOverDecommissioned, remaining.count == 1 { named = remaining }
         let found =
             named.isEmpty && text.count >= shortestPrefix
             ? cluster.workers.filter { $0.id.hasPrefix(text.lowercased()) } : named
         guard found.count < 2 else {
-            throw CommandFailure(.usage, "'\(text)' names \(found.count) workers; give more of the identity")
+            let workers = found.sorted { $0.id < $1.id }.map { "\($0.id) (\(presence(of: $0)))" }
+            throw CommandFailure(
+                .usage,
+                "'\(text)' names \(found.count) workers: \(workers.joined(separator: ", ")); give the identity"
+            )
         }
         guard let worker = found.first else {
             throw CommandFailure(
@@ -167,5 +184,11 @@ enum WorkerName {
             )
         }
         return worker.id
+    }
+
+    /// What tells workers of one address apart: of one whose disk was replaced the old identity is silent.
+    private static func presence(of worker: ClusterInfo.Worker) -> String {
+        let presence = worker.isLive ? "live" : "silent"
+        return worker.standing == .decommissioned ? presence + ", decommissioned" : presence
     }
 }

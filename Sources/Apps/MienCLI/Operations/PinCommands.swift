@@ -27,6 +27,8 @@ struct ShardPinCommand: ConsoleCommand {
     var primary: String?
     @OptionGroup var connection: ConnectionOptions
 
+    func validate() throws { try ArgumentText.checkShards([shard]) }
+
     func run(on console: Console) async throws(CommandFailure) {
         try await connection.withClient(on: console) { (client) async throws(CommandFailure) in
             let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
@@ -64,6 +66,8 @@ struct ShardUnpinCommand: ConsoleCommand {
     @Argument(help: "Number of the shard.")
     var shard: Int
     @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws { try ArgumentText.checkShards([shard]) }
 
     func run(on console: Console) async throws(CommandFailure) {
         try await connection.withClient(on: console) { (client) async throws(CommandFailure) in

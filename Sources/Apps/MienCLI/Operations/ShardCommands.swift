@@ -35,6 +35,8 @@ struct ShardMoveCommand: OrderCommand {
     @OptionGroup var order: OrderOptions
     @OptionGroup var connection: ConnectionOptions
 
+    func validate() throws { try ArgumentText.checkShards([shard]) }
+
     func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] {
         let target = try to.map { (text) throws(CommandFailure) in try WorkerName.find(text, in: cluster) }
         return [.move(collection: name, shard: shard, from: try WorkerName.find(from, in: cluster), to: target)]
@@ -59,6 +61,8 @@ struct ShardLeadCommand: OrderCommand {
     var worker: String
     @OptionGroup var order: OrderOptions
     @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws { try ArgumentText.checkShards([shard]) }
 
     func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] {
         [.lead(collection: name, shard: shard, worker: try WorkerName.find(worker, in: cluster))]
@@ -91,7 +95,7 @@ struct ShardSplitCommand: OrderCommand {
 
     func validate() throws {
         guard shards.isEmpty == all else { throw ValidationError("Name the shards that are to be split, or --all.") }
-        guard shards.allSatisfy({ $0 >= 0 }) else { throw ValidationError("Shards are numbered from 0.") }
+        try ArgumentText.checkShards(shards)
     }
 
     func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] {
@@ -128,7 +132,7 @@ struct ShardMergeCommand: OrderCommand {
         guard shards.count % 2 == 0 else {
             throw ValidationError("Shards are merged in pairs: name two for each that is to be made.")
         }
-        guard shards.allSatisfy({ $0 >= 0 }) else { throw ValidationError("Shards are numbered from 0.") }
+        try ArgumentText.checkShards(shards)
     }
 
     func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] {
@@ -158,6 +162,8 @@ struct CollectionCopiesCommand: OrderCommand {
     var minCopies: Int?
     @OptionGroup var order: OrderOptions
     @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws { try ArgumentText.checkCopies(copies, least: minCopies) }
 
     func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] {
         [.copies(collection: name, count: copies, minimumInSync: minCopies ?? min(copies, 2))]

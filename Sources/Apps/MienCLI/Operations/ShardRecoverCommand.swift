@@ -36,9 +36,7 @@ struct ShardRecoverCommand: ConsoleCommand {
     var ledBy: Leader?
     @OptionGroup var connection: ConnectionOptions
 
-    func validate() throws {
-        guard shard >= 0 else { throw ValidationError("Shards are numbered from 0.") }
-    }
+    func validate() throws { try ArgumentText.checkShards([shard]) }
 
     func run(on console: Console) async throws(CommandFailure) {
         try await connection.withClient(on: console) { (client) async throws(CommandFailure) in

@@ -69,7 +69,7 @@ struct RecommissionCommand: OrderCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func requests(in cluster: ClusterInfo) throws(CommandFailure) -> [OperationRequest] {
-        try WorkerName.find(workers, in: cluster).map { .recommission(worker: $0) }
+        try WorkerName.find(workers, in: cluster, passesOverDecommissioned: false).map { .recommission(worker: $0) }
     }
 }
 

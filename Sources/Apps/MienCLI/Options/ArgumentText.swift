@@ -12,6 +12,23 @@ enum ArgumentText {
         return address
     }
 
+    /// - Throws: what to write instead of a number that no shard has.
+    static func checkShards(_ shards: [Int]) throws {
+        guard shards.allSatisfy({ $0 >= 0 }) else { throw ValidationError("Shards are numbered from 0.") }
+    }
+
+    /// - Parameter least: that must have a write; nil for the usual number.
+    /// - Throws: what to write instead of numbers of copies that no collection has.
+    static func checkCopies(_ copies: Int, least: Int?) throws {
+        let range = CollectionConfiguration.replicationFactorRange
+        guard range.contains(copies) else {
+            throw ValidationError("--copies must be from \(range.lowerBound) to \(range.upperBound).")
+        }
+        if let least, !(1...copies).contains(least) {
+            throw ValidationError("--min-copies must be from 1 to the \(copies) there are.")
+        }
+    }
+
     @Sendable static func faceID(_ text: String) throws -> Face.ID {
         guard let id = Face.ID(text) else {
             throw ValidationError("'\(text)' is no face id; ids are UUIDs, as 'mien face list' shows them.")

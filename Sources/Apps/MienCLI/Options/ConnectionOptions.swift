@@ -6,6 +6,7 @@ import NodeServer
 struct ConnectionOptions: ParsableArguments {
     static let defaultAddress = MienClient.Address(host: "127.0.0.1", port: 7400)
     static let addressVariable = "MIEN_COORDINATOR"
+    static let trustVariable = "MIEN_TLS_TRUST"
 
     @Option(
         name: .customLong("coordinator"),
@@ -30,7 +31,7 @@ struct ConnectionOptions: ParsableArguments {
         name: .customLong("tls-trust"),
         help: ArgumentHelp(
             "Speak TLS and trust certificates that the ones in this PEM file have signed; 'system' for those that the "
-                + "machine trusts.",
+                + "machine trusts. Otherwise MIEN_TLS_TRUST. A token goes beyond this machine under TLS alone.",
             valueName: "file"
         )
     )
@@ -55,7 +56,14 @@ struct ConnectionOptions: ParsableArguments {
     func client(on console: Console, retryDuration: Duration = .zero) throws(CommandFailure) -> MienClient {
         let addresses = try addresses(console.environment)
         let token = try ClusterToken.read(file: tokenFile, environment: console.environment)
-        let tls = trustRoots.map { MienClient.TLS(trustRootsFile: $0 == "system" ? nil : $0) }
+        let tls = trust(console.environment).map { MienClient.TLS(trustRootsFile: $0 == "system" ? nil : $0) }
+        if tls == nil, token != nil, let address = addresses.first(where: { !$0.isLoopback }) {
+            throw CommandFailure(
+                .configuration,
+                "\(address) is beyond this machine, and without TLS everyone between could read the token; give "
+                    + "--tls-trust FILE or \(Self.trustVariable), which may be 'system'"
+            )
+        }
         do throws(MienClientError) {
             return try MienClient(
                 addresses: addresses,
@@ -83,6 +91,10 @@ struct ConnectionOptions: ParsableArguments {
         }
         await client.close()
         return try outcome.get()
+    }
+
+    private func trust(_ environment: [String: String]) -> String? {
+        trustRoots ?? environment[Self.trustVariable].flatMap { $0.isEmpty ? nil : $0 }
     }
 
     private func addresses(_ environment: [String: String]) throws(CommandFailure) -> [MienClient.Address] {

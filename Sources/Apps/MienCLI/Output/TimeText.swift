@@ -13,13 +13,6 @@ enum TimeText {
         return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
     }
 
-    /// Without punctuation, as names have it: `20260131T093000125Z`. In order of name is in order of time.
-    static func compact(_ time: Face.Timestamp) -> String {
-        let (seconds, milliseconds) = time.millisecondsSince1970.quotientAndRemainder(dividingBy: 1000)
-        let digits = text(Face.Timestamp(millisecondsSince1970: seconds * 1000)).filter { $0 != "-" && $0 != ":" }
-        return digits.dropLast() + padded(Int(milliseconds), 3) + "Z"
-    }
-
     static func text(_ time: Face.Timestamp) -> String {
         var (seconds, milliseconds) = time.millisecondsSince1970.quotientAndRemainder(dividingBy: 1000)
         if milliseconds < 0 {

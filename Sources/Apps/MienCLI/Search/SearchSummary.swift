@@ -25,7 +25,7 @@ struct SearchSummary {
                     + "\(coverage.facesAnswered) of \(NumberText.counted(coverage.facesTotal, "face")) "
                     + "(\(NumberText.percent(coverage.share))\(partial))",
             ])
-            if coverage.hasLoss {
+            if tally.hasLoss {
                 facts.append(["lost", "faces that were given up with every copy of them are not counted above"])
             }
             facts.append([
@@ -80,7 +80,7 @@ struct SearchSummary {
                         ("shards_answered", .count(coverage.shardsAnswered)),
                         ("faces_total", .count(coverage.facesTotal)),
                         ("faces_answered", .count(coverage.facesAnswered)), ("missing", .array(missing)),
-                        ("has_loss", .flag(coverage.hasLoss)),
+                        ("has_loss", .flag(tally.hasLoss)),
                     ])
                 )
             )

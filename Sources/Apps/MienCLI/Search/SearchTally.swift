@@ -8,8 +8,10 @@ struct SearchTally {
     private(set) var coordinatorTime = Duration.zero
     private(set) var rowsVisited: UInt64 = 0
     private(set) var listsVisited: UInt64 = 0
-    /// The coverage of the request that covered least.
+    /// The coverage of the request that covered least, of those that asked any shard where one did.
     private(set) var leastCoverage: SearchResults.Coverage?
+    /// Whether any request's answer said that faces were given up.
+    private(set) var hasLoss = false
 
     private(set) var matedCount = 0
     private(set) var rankOneCount = 0
@@ -25,10 +27,15 @@ struct SearchTally {
         coordinatorTime += results.coordinatorTime
         rowsVisited &+= results.coverage.rowsVisited
         listsVisited &+= results.coverage.listsVisited
-        if let least = leastCoverage, least.share <= results.coverage.share, !least.isFull || results.coverage.isFull {
+        let coverage = results.coverage
+        hasLoss = hasLoss || coverage.hasLoss
+        // A request whose probes were all refused asked nobody, and calls that full.
+        if let least = leastCoverage, least.shardsAsked > 0 || coverage.shardsAsked == 0,
+            least.share <= coverage.share, !least.isFull || coverage.isFull
+        {
             return
         }
-        leastCoverage = results.coverage
+        leastCoverage = coverage
     }
 
     /// Notes a search for a probe whose person is enrolled.

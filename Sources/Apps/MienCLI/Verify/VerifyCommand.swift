@@ -20,7 +20,8 @@ struct VerifyCommand: ConsoleCommand {
             With --repair such a replica is replaced by a copy of a good one. Until the copy is there writes of that
             shard wait if too few copies are left. Where as many replicas hold one thing as another, and the primary
             is none of them, nobody can tell which is right, and none is replaced. Ends with 1 unless every replica
-            was read and found equal to the others.
+            was read and found equal to the others. Where a shard cannot be asked for it ends there, and shows what it
+            found in those before.
             """
     )
 
@@ -33,28 +34,39 @@ struct VerifyCommand: ConsoleCommand {
     func run(on console: Console) async throws(CommandFailure) {
         var connection = connection
         connection.timeout = max(connection.timeout, 3600)
-        let client = try connection.client(on: console)
+        try await connection.withClient(on: console) { (client) async throws(CommandFailure) in
+            try await verify(client, console)
+        }
+    }
+
+    private func verify(_ client: MienClient, _ console: Console) async throws(CommandFailure) {
         let collection = try await calling { () async throws(MienClientError) in try await client.describe(name) }
         var shards: [ShardVerification] = []
-        for shard in collection.shards {
-            shards.append(
-                try await calling { () async throws(MienClientError) in
-                    try await client.verify(name, shard: shard.index, repairs: repair)
-                }
-            )
+        do throws(CommandFailure) {
+            for shard in collection.shards {
+                shards.append(
+                    try await calling { () async throws(MienClientError) in
+                        try await client.verify(name, shard: shard.index, repairs: repair)
+                    }
+                )
+            }
+        } catch {
+            // What was found, and is being replaced, stays so, whatever becomes of the rest.
+            if !shards.isEmpty { show(shards, areAll: false, console) }
+            throw error
         }
-        await client.close()
-        if connection.json {
-            console.writeOutput(json(shards).document)
-        } else {
-            console.writeOutput(text(shards))
-        }
+        show(shards, areAll: true, console)
         guard shards.allSatisfy(\.isSound) else { throw CommandFailure(.no) }
     }
 
-    private func json(_ shards: [ShardVerification]) -> JSONValue {
+    /// - Parameter areAll: whether they are all of the collection's shards; otherwise it is not called sound.
+    private func show(_ shards: [ShardVerification], areAll: Bool, _ console: Console) {
+        console.writeOutput(connection.json ? json(shards, areAll: areAll).document : text(shards))
+    }
+
+    private func json(_ shards: [ShardVerification], areAll: Bool) -> JSONValue {
         .object([
-            ("collection", .string(name)), ("sound", .flag(shards.allSatisfy(\.isSound))),
+            ("collection", .string(name)), ("sound", .flag(areAll && shards.allSatisfy(\.isSound))),
             (
                 "shards",
                 .array(

@@ -5,7 +5,7 @@ package enum EnvironmentVariables {
     static let prefix = "MIEN_"
     static let kernelLevel = "MIEN_KERNEL_LEVEL"
     /// Read beside those of the keys.
-    private static let others = [AccessToken.environmentName, "MIEN_COORDINATOR", kernelLevel]
+    private static let others = [AccessToken.environmentName, "MIEN_COORDINATOR", "MIEN_TLS_TRUST", kernelLevel]
     /// Read by the scripts of `deploy/` and by the tests, which may start `mien` with them.
     private static let ofScripts: Set = [
         "MIEN_BINARY", "MIEN_BUILD_JOBS", "MIEN_QUICKSTART_DATA", "MIEN_TEST_SEED", "MIEN_WRITE_GOLDEN",

@@ -56,6 +56,12 @@ package struct WorkerConfiguration: Sendable, Equatable {
             isProtectedBy: (tls, token),
             &configuration
         )
+        ListenerPolicy.check(
+            peers: coordinators,
+            key: keys.workerCoordinators.path,
+            isProtectedBy: (tls, token),
+            &configuration
+        )
         admin = .read(
             keys.workerAdmin,
             besides: listen,

@@ -1,18 +1,18 @@
 import ClusterModel
 import HTTPTypes
 import HummingbirdCore
-import Logging
-import NIOCore
+package import Logging
+package import NIOCore
 import NIOSSL
-import NodeConfiguration
-import Observability
+package import NodeConfiguration
+package import Observability
 import ServiceLifecycle
 import Synchronization
 import WireProtocol
 import WireTransport
 
 /// Answers HTTP on an address of its own: ``AdminPages``, for Prometheus, for whoever restarts processes, for people.
-final class AdminEndpoint: Service {
+package final class AdminEndpoint: Service {
     private enum State {
         /// Can move to: `listening`, `off`.
         case starting
@@ -21,7 +21,6 @@ final class AdminEndpoint: Service {
         case off
     }
 
-    private static let connectionLimit = 64
     /// A connection that sends nothing for so long is closed.
     private static let idleTimeout = TimeAmount.seconds(30)
     private static let headerByteLimit = 16 << 10
@@ -30,17 +29,25 @@ final class AdminEndpoint: Service {
     private let pages: AdminPages
     /// Nil on loopback.
     private let tls: ServerTLS?
+    private let connectionLimit: Int
+    private let connectionTime: Duration
     private let group: any EventLoopGroup
     private let logger: Logger
     private let state = Mutex(State.starting)
 
-    /// - Parameter protection: of the node; used beyond loopback only, where the configuration asks for both.
-    init(
+    /// - Parameters:
+    ///   - protection: of the node; used beyond loopback only, where the configuration asks for both.
+    ///   - connectionLimit: further connections wait until one is closed.
+    ///   - connectionTime: after so long a connection is closed, whatever it does: who asks and reads no answer would
+    ///     keep its place for ever. By default some seconds from where scrapes are that come every so many seconds.
+    package init(
         _ listener: AdminListener,
         metrics: MetricRegistry,
         problems: @escaping @Sendable () -> [String],
         remarks: @escaping @Sendable () -> [String] = { [] },
         protection: (tls: NodeTLS?, token: AccessToken?),
+        connectionLimit: Int = 64,
+        connectionTime: Duration = .milliseconds(62_500),
         group: any EventLoopGroup,
         logger: Logger
     ) {
@@ -53,12 +60,14 @@ final class AdminEndpoint: Service {
             token: isOpen ? nil : protection.token
         )
         tls = isOpen ? nil : protection.tls?.server
+        self.connectionLimit = connectionLimit
+        self.connectionTime = connectionTime
         self.group = group
         self.logger = logger
     }
 
     /// Where it listens, with its real port, once that is settled; nil when it is off, or when the task is cancelled.
-    func address() async -> String? {
+    package func address() async -> String? {
         while true {
             switch state.withLock(\.self) {
             case .listening(let address): return "\(tls == nil ? "http" : "https")://\(address)"
@@ -71,14 +80,14 @@ final class AdminEndpoint: Service {
     /// Serves until a graceful shutdown.
     ///
     /// - Throws: ``NodeStartError`` when a configured address is not to be had.
-    func run() async throws {
+    package func run() async throws {
         var quiet = logger
         quiet.logLevel = max(.warning, logger.logLevel)
         let address = listener.address
         let server = try builder.buildServer(
             configuration: ServerConfiguration(
                 address: .hostname(address.host, port: address.port),
-                availableConnectionsDelegate: .maximum(Self.connectionLimit, logger: quiet)
+                availableConnectionsDelegate: .maximum(connectionLimit, logger: quiet)
             ),
             eventLoopGroup: group,
             logger: quiet,
@@ -118,7 +127,9 @@ final class AdminEndpoint: Service {
     }
 
     private var builder: HTTPServerBuilder {
+        let time = connectionTime
         let configuration = HTTP1Channel.Configuration(
+            additionalChannelHandlers: [ConnectionTimeLimit(time)],
             idleTimeout: Self.idleTimeout,
             httpDecoderConfiguration: .init(
                 maxHeaderFieldSize: Self.headerByteLimit,
@@ -130,6 +141,28 @@ final class AdminEndpoint: Service {
         return HTTPServerBuilder {
             TLSChannel(base: HTTP1Channel(responder: $0, configuration: configuration), tls: tls)
         }
+    }
+}
+
+/// Closes a connection after a time.
+private final class ConnectionTimeLimit: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = NIOAny
+
+    private let time: Duration
+    private var timer: Scheduled<Void>?
+
+    init(_ time: Duration) {
+        self.time = time
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        let channel = context.channel
+        timer = context.eventLoop.scheduleTask(in: TimeAmount(time)) { channel.close(promise: nil) }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        timer?.cancel()
+        timer = nil
     }
 }
 

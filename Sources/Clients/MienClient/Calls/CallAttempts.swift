@@ -22,9 +22,18 @@ package struct CallAttempts: Sendable {
     private var retryEnd: Duration?
     private var hasNoEffect = true
     private var failureCount = 0
+    /// Coordinators one after the other with which no connection will come about, the last ones asked.
+    private var refusalCount = 0
+    /// The first such failure.
+    private var refusal: WireStatus?
+    /// The last failure that a coordinator told of the call itself.
+    private var told: WireStatus?
 
     /// Attempts that were made, the one under way among them.
     package var sendCount: Int { failureCount + 1 }
+
+    /// Whether an attempt that has failed may have had its effect.
+    package var mayHaveBeenDone: Bool { !hasNoEffect }
 
     /// - Parameters:
     ///   - peerCount: coordinators, at least 1: as many are tried one after the other without a pause.
@@ -39,29 +48,43 @@ package struct CallAttempts: Sendable {
     /// The attempt under way has failed.
     ///
     /// The pause is 50 ms and twice as long after each round of the coordinators, at most 2 s; or what the node asked
-    /// for.
+    /// for. A coordinator that refuses the connection (its certificate, token, version or port is wrong) ends the call
+    /// only where all of them do.
     ///
     /// - Parameters:
     ///   - elapsed: since the call began.
     ///   - spread: what the pause is multiplied with, one of ``spread`` by chance.
     package mutating func next(after failure: WireStatus, elapsed: Duration, spread: Double) -> Decision {
         hasNoEffect = hasNoEffect && failure.hasNoEffect
-        let status = ended(by: failure)
+        note(failure)
         let end = retryEnd ?? elapsed + retryDuration
         retryEnd = end
         let isUntried = sendCount < peerCount
-        let pause = pause(after: status, spread)
+        let pause = pause(after: failure, spread)
+        let mayPass = failure.isRefusal ? refusalCount < peerCount : failure.code.retry != .doNotRetry
         let mayRetry =
-            status.code.retry != .doNotRetry && status.code != .deadlineExceeded && elapsed + pause < timeout
+            mayPass && failure.code != .deadlineExceeded && elapsed + pause < timeout
             && (isUntried || elapsed + pause < end)
-        guard mayRetry else { return .fail(status) }
+        guard mayRetry else { return .fail(ended(by: failure)) }
         failureCount += 1
         return .again(after: pause)
     }
 
-    /// What is to be told of a call that is not sent again after this failure of its last attempt.
+    private mutating func note(_ failure: WireStatus) {
+        refusalCount = failure.isRefusal ? refusalCount + 1 : 0
+        if failure.isRefusal { refusal = refusal ?? failure }
+        if !failure.isOfConnection { told = failure }
+    }
+
+    /// What is to be told of a call that is not sent again after this failure of its last attempt: what was told of the
+    /// call rather than that a coordinator refuses the connection, and that rather than that another cannot be reached.
     package func ended(by failure: WireStatus) -> WireStatus {
         var status = failure
+        if failure.isRefusal, let told {
+            status = told
+        } else if failure.isOfConnection, told == nil, let refusal {
+            status = refusal
+        }
         status.hasNoEffect = hasNoEffect
         return status
     }
@@ -71,4 +94,9 @@ package struct CallAttempts: Sendable {
         let step = min(Self.shortestPause * (1 << min(sendCount / peerCount - 1, 16)), Self.longestPause)
         return max(step * spread, .milliseconds(Int(status.retryAfterMilliseconds)))
     }
+}
+
+extension WireStatus {
+    /// Whether no connection to that coordinator will come about until somebody changes something.
+    fileprivate var isRefusal: Bool { isOfConnection && code.retry == .doNotRetry }
 }

@@ -59,10 +59,11 @@ struct CoordinatorCaller: Sendable {
         try await callCounting(request, aging: aging).get()
     }
 
-    /// What came of a call, and how often it was sent: after the first time an earlier sending may have had its effect.
+    /// What came of a call.
     struct Outcome<Reply: Sendable>: Sendable {
         var result: Result<Reply, WireStatus>
-        var sendCount: Int
+        /// Whether a sending before the last may have had its effect.
+        var mayHaveBeenDone: Bool
 
         func get() throws(MienClientError) -> Reply {
             switch result {
@@ -85,29 +86,34 @@ struct CoordinatorCaller: Sendable {
             timeout: options.timeout,
             retryDuration: options.retryDuration
         )
+        // Each of them in turn, wherever other calls are.
+        var number = preference.peer.load(ordering: .relaxed)
         while true {
-            let number = preference.peer.load(ordering: .relaxed)
             let status: WireStatus
             do throws(WireStatus) {
                 let reply = try await peers[number].call(request, deadline: deadline)
-                return Outcome(result: .success(reply), sendCount: attempts.sendCount)
+                return Outcome(result: .success(reply), mayHaveBeenDone: attempts.mayHaveBeenDone)
             } catch {
                 status = error
             }
-            let sendCount = attempts.sendCount
+            let (sendCount, mayHaveBeenDone) = (attempts.sendCount, attempts.mayHaveBeenDone)
             let decision = attempts.next(
                 after: status,
                 elapsed: .now - began,
                 spread: .random(in: CallAttempts.spread)
             )
             switch decision {
-            case .fail(let status): return Outcome(result: .failure(status), sendCount: sendCount)
+            case .fail(let status): return Outcome(result: .failure(status), mayHaveBeenDone: mayHaveBeenDone)
             case .again(let pause):
                 guard (try? await Task.sleep(for: pause)) != nil else {
-                    return Outcome(result: .failure(attempts.ended(by: status)), sendCount: sendCount)
+                    return Outcome(
+                        result: .failure(attempts.ended(by: status)),
+                        mayHaveBeenDone: mayHaveBeenDone
+                    )
                 }
             }
-            preference.peer.store((number + 1) % peers.count, ordering: .relaxed)
+            number = (number + 1) % peers.count
+            preference.peer.store(number, ordering: .relaxed)
             if sendCount == 1 { tally.calls.add(1, ordering: .relaxed) }
             tally.sendings.add(1, ordering: .relaxed)
             aging(&request, .now - began)

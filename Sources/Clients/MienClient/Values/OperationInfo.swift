@@ -26,19 +26,19 @@ public enum OperationRequest: Hashable, Sendable {
     /// The collection gets its next codebook: one is trained on what it holds now, and all rows are coded by it.
     case train(collection: String)
 
-    /// - Throws: `invalidRequest` for what is no worker's identity.
+    /// - Throws: `invalidRequest` for what is no worker's identity or no shard's number.
     var order: OperationOrder {
         get throws(MienClientError) {
             switch self {
             case .move(let collection, let shard, let from, let to):
                 .move(
                     collection: collection,
-                    shardIndex: UInt32(clamping: shard),
+                    shardIndex: try ShardNumber.wire(shard),
                     from: try Self.node(from),
                     to: try to.map(Self.node)
                 )
             case .lead(let collection, let shard, let worker):
-                .lead(collection: collection, shardIndex: UInt32(clamping: shard), worker: try Self.node(worker))
+                .lead(collection: collection, shardIndex: try ShardNumber.wire(shard), worker: try Self.node(worker))
             case .drain(let worker): .drain(try Self.node(worker))
             case .decommission(let worker): .decommission(try Self.node(worker))
             case .recommission(let worker): .recommission(try Self.node(worker))
@@ -49,9 +49,9 @@ public enum OperationRequest: Hashable, Sendable {
                 )
             case .rebalance: .rebalance
             case .split(let collection, let shards):
-                .split(collection: collection, shardIndices: shards.map { UInt32(clamping: $0) })
+                .split(collection: collection, shardIndices: try shards.map(ShardNumber.wire))
             case .merge(let collection, let shards):
-                .merge(collection: collection, shardIndices: shards.map { UInt32(clamping: $0) })
+                .merge(collection: collection, shardIndices: try shards.map(ShardNumber.wire))
             case .train(let collection): .train(collection: collection)
             }
         }

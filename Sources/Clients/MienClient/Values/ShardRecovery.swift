@@ -32,8 +32,11 @@ public struct AcceptedLoss: Hashable, Sendable {
     public var time: Face.Timestamp
     /// Share of the collection's ring that they were spread over, 0…1: about the share of its faces.
     public var share: Double
+    /// Names it to the coordinator.
+    let loss: LossList.Loss
 
     init(_ loss: LossList.Loss) {
+        self.loss = loss
         time = Face.Timestamp(millisecondsSince1970: loss.time.milliseconds)
         share = loss.range.share
     }

@@ -4,9 +4,13 @@ import FaceModel
 import Logging
 import Synchronization
 import WireProtocol
+import WireTransport
 
 /// Codebooks that go into backups, and come back with them.
 extension ClusterController {
+    /// How long a replica is waited for in which a codebook waits to be installed, once another has the backup's.
+    private static let busyTime = Duration.seconds(10)
+
     /// A slice of the collection's newest codebook.
     func readCodebook(_ request: ReadCodebook) async throws(WireStatus) -> CodebookFetched {
         let metadata = state.withLock(\.records.metadata)
@@ -34,7 +38,10 @@ extension ClusterController {
 
     /// Takes a slice of a backup's codebook; with the last one it becomes that of the collection, and is installed in
     /// every replica that is there.
-    func restoreCodebook(_ request: RestoreCodebook) async throws(WireStatus) -> Acknowledgement {
+    func restoreCodebook(
+        _ request: RestoreCodebook,
+        deadline: WireDeadline
+    ) async throws(WireStatus) -> Acknowledgement {
         let metadata = state.withLock(\.records.metadata)
         guard let record = metadata.collection(named: request.collection) else {
             throw Self.notFound(request.collection)
@@ -74,7 +81,7 @@ extension ClusterController {
                 "collection": "\(collection)", "generation": "\(codebook.generation)", "bytes": "\(bytes.count)",
             ]
         )
-        try await install(codebook, of: collection)
+        try await install(codebook, of: collection, deadline: deadline)
         return Acknowledgement()
     }
 
@@ -108,22 +115,40 @@ extension ClusterController {
         }
     }
 
-    /// Gives every replica the codebook: whoever is the controller has it from a worker from then on.
+    /// Gives every replica the codebook: whoever is the controller has it from a worker from then on. One in which a
+    /// codebook waits to be installed, which may be this one, is asked again while the caller has time.
     ///
     /// - Throws: when no replica could be given it.
-    private func install(_ codebook: CodebookRecord, of collection: CollectionID) async throws(WireStatus) {
+    private func install(
+        _ codebook: CodebookRecord,
+        of collection: CollectionID,
+        deadline: WireDeadline
+    ) async throws(WireStatus) {
         let placements = state.withLock { $0.records.metadata.collections[collection]?.placements } ?? []
+        var waiting = placements.flatMap { placement in placement.group.members.map { (placement, $0) } }
+        // The answer has to be written before the caller's deadline.
+        let end = WireDeadline.after(deadline.isNone ? options.installTimeout : deadline.remaining * 0.9)
+        let endOnceInstalled = min(end, .after(Self.busyTime))
         var failure: WireStatus?
         var isInstalled = false
-        for placement in placements {
-            for worker in placement.group.members {
+        while true {
+            var busy: [(ShardPlacement, NodeID)] = []
+            var pause = Duration.milliseconds(50)
+            for (placement, worker) in waiting {
                 do throws(WireStatus) {
                     try await installRetrying(codebook, in: placement, on: worker)
                     isInstalled = true
                 } catch {
                     failure = error
+                    guard error.code == .overloaded else { continue }
+                    busy.append((placement, worker))
+                    pause = max(pause, .milliseconds(error.retryAfterMilliseconds))
                 }
             }
+            let mayWait = WireDeadline.after(pause) < (isInstalled ? endOnceInstalled : end)
+            guard !busy.isEmpty, mayWait, !Task.isCancelled else { break }
+            try? await Task.sleep(for: pause)
+            waiting = busy
         }
         if let failure, !isInstalled { throw failure }
     }

@@ -30,7 +30,17 @@ extension ClusterController {
     }
 
     /// Removes the collection from the metadata; its replicas are dropped afterwards, absent workers' when they return.
+    ///
+    /// - Throws: `notFound` also where the name is another collection's than the one that is meant.
     func delete(_ request: DeleteCollection) async throws(WireStatus) -> CollectionDeleted {
+        if request.id != nil {
+            do throws(MetadataError) {
+                // Who knows it may have heard of it from another coordinator: that it is not there must be true.
+                try await catchUp()
+            } catch {
+                throw error.wireStatus.withoutEffect
+            }
+        }
         var faceCount: UInt64 = 0
         var deleted: CollectionID?
         try await commit { records throws(WireStatus) in
@@ -38,6 +48,9 @@ extension ClusterController {
             if let deleted, records.metadata.deletions[deleted] != nil { return nil }
             guard let record = records.metadata.collection(named: request.name) else {
                 throw Self.notFound(request.name)
+            }
+            guard request.id == nil || request.id == record.collection.id else {
+                throw Self.replaced(request.name)
             }
             deleted = record.collection.id
             let view = self.currentView
@@ -57,6 +70,14 @@ extension ClusterController {
         }
         logger.info("collection deleted", metadata: ["name": "\(request.name)", "faces": "\(faceCount)"])
         return CollectionDeleted(faceCount: faceCount)
+    }
+
+    private static func replaced(_ name: String) -> WireStatus {
+        WireStatus(
+            .notFound,
+            "The collection '\(name.prefix(64))' that is meant is not there any more, and another one has its name. "
+                + "Nothing was deleted."
+        )
     }
 
     /// - Parameters:

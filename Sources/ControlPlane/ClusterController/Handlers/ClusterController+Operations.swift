@@ -135,12 +135,14 @@ extension ClusterController {
     /// Puts another record of an operation in place of the one that it was made from.
     func advance(_ update: OperationPlanner.Update) async throws(WireStatus) {
         let id = update.old.id
+        var next = update.new
         try await commit(asController: true) { records throws(WireStatus) in
             guard records.metadata.operations[id] == update.old,
                 !PinPlanner.forbids(update.begun, in: records.metadata)
             else { return nil }
+            next.ended = update.new.ended.map(records.metadata.nextEnd)
             var conditions = [records.unchanged(ClusterRecords.operationKey(id))]
-            var changes = [ClusterRecords.put(update.new)]
+            var changes = [ClusterRecords.put(next)]
             // A pin that comes later looks at the steps under way once it is recorded.
             conditions += Self.pinsUnchanged(by: update.begun, in: records)
             guard update.new.state.hasEnded else { return (conditions, changes) }
@@ -154,7 +156,7 @@ extension ClusterController {
             changes += outdated.map { .remove(key: ClusterRecords.operationKey($0)) }
             return (conditions, changes)
         }
-        guard state.withLock(\.records).metadata.operations[id] == update.new else { return }
+        guard state.withLock(\.records).metadata.operations[id] == next else { return }
         let ended = update.new.state.hasEnded
         logger.log(
             level: ended ? .notice : .info,
@@ -173,11 +175,19 @@ extension ClusterController {
         for order: OperationOrder,
         in records: ClusterRecords
     ) -> (conditions: [MetadataCondition], changes: [MetadataChange]) {
+        var operation = operation
+        // There are some that are done once they have begun.
+        operation.ended = operation.ended.map(records.metadata.nextEnd)
         var conditions = [records.unchanged(ClusterRecords.operationKey(operation.id))]
         var changes = [ClusterRecords.put(operation)]
         if let (worker, standing) = order.standing, let address = records.metadata.workers[worker] {
             conditions.append(records.unchanged(ClusterRecords.workerKey(worker)))
             changes.append(ClusterRecords.put(worker, address, standing))
+            // Shards that are placed at the same moment, by the workers that there were, are placed again.
+            if standing != .active {
+                conditions.append(records.unchanged(ClusterRecords.epochKey))
+                changes.append(ClusterRecords.put(records.metadata.epoch))
+            }
         }
         if case .recommission(let worker) = order {
             let drains = records.metadata.openOperations.filter { $0.drainedWorker == worker }

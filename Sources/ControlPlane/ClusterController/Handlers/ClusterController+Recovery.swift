@@ -34,8 +34,12 @@ extension ClusterController {
             guard !request.isPlan, var record = records.metadata.collections[shard.collection] else { return nil }
             if let confirmed = request.confirmed { try Self.check(planned, against: confirmed) }
             guard planned.apply(to: &record, now: now) else { return nil }
-            // A pin and an operation would be about the shard that another takes the place of.
-            let keys = [ClusterRecords.collectionKey(shard.collection), ClusterRecords.pinKey(shard.collection)]
+            // A pin and an operation would be about the shard that another takes the place of, which comes to a worker
+            // that may be given replicas.
+            let keys = [
+                ClusterRecords.collectionKey(shard.collection), ClusterRecords.pinKey(shard.collection),
+                ClusterRecords.epochKey,
+            ]
             return (keys.map { records.unchanged($0) }, [ClusterRecords.put(record)])
         }
         guard let recovered = made ?? recovery.map({ Self.description(of: $0) }) else {
@@ -56,20 +60,45 @@ extension ClusterController {
         return recovered
     }
 
-    /// Faces of a collection that were given up; forgets them when they are said to be back.
+    /// A loss that is younger may not have been seen by who says that all are back.
+    private static let unseenTime = Duration.seconds(600)
+
+    /// Faces of a collection that were given up; forgets those that are said to be back.
+    ///
+    /// - Throws: `invalidRequest` when all are said to be back by who does not say which, and one came a moment ago.
     func losses(_ request: ReadLosses) async throws(WireStatus) -> LossList {
         let view = currentView
         guard let record = view.metadata.collection(named: request.collection) else {
             throw Self.notFound(request.collection)
         }
         guard request.isSettling else { return Self.list(record) }
-        try await change(record.collection.id, asController: false) { $0.settleLosses() }
+        let settled: [LossList.Loss]
+        if let named = request.settled {
+            settled = named
+        } else {
+            settled = try Self.allLosses(of: record, now: Self.wallClock())
+        }
+        try await change(record.collection.id, asController: false) { record in
+            record.settleLosses { loss in settled.contains { $0.range == loss.range && $0.time == loss.time } }
+        }
         logger.notice(
             "faces that were given up are said to be back",
             metadata: ["collection": "\(request.collection)"]
         )
         changes.raise()
         return currentView.metadata.collections[record.collection.id].map(Self.list) ?? LossList(losses: [])
+    }
+
+    private static func allLosses(of record: CollectionRecord, now: Timestamp) throws(WireStatus) -> [LossList.Loss] {
+        let seen = Timestamp(milliseconds: now.milliseconds - unseenTime.components.seconds * 1000)
+        guard record.losses.allSatisfy({ $0.beginning != nil || $0.time <= seen }) else {
+            throw WireStatus(
+                .invalidRequest,
+                "Faces of '\(record.collection.name)' were given up in the last ten minutes, and the request does not "
+                    + "say which are back. Nothing was changed; say it with the 'mien' of this version."
+            )
+        }
+        return list(record).losses
     }
 
     /// What was confirmed is what comes of it now, or less that is given up.

@@ -1,5 +1,7 @@
+import BinaryCoding
 import ClusterModel
 import ClusterState
+import Crypto
 import FaceModel
 import Logging
 import Synchronization
@@ -16,6 +18,10 @@ extension ClusterController {
     private static let verificationTimeout = Duration.seconds(3600)
     private static let readingsAtOnce = 4
 
+    /// Makes the collection, or goes on with the one that was made so.
+    ///
+    /// Whoever begins again may send what was not there when all was compared, or what a comparison under way has gone
+    /// past: a mark in the record has it compared again.
     func beginRestore(
         _ request: BeginRestore,
         deadline: WireDeadline
@@ -26,6 +32,7 @@ extension ClusterController {
         }
         let new = Collection(id: .random(), configuration: request.configuration, created: Self.wallClock())
         var collection = new
+        let mark = Self.mark()
         try await commit { records throws(WireStatus) in
             if let known = records.metadata.collection(named: request.configuration.name) {
                 // Made by a commit whose end was not heard of, or by an earlier call.
@@ -39,7 +46,11 @@ extension ClusterController {
                     )
                 }
                 collection = known.collection
-                return nil
+                if known.restored == mark { return nil }
+                var again = known
+                again.restored = mark
+                let key = ClusterRecords.collectionKey(collection.id)
+                return ([records.unchanged(key)], [ClusterRecords.put(again)])
             }
             return try self.creation(
                 of: new,
@@ -57,18 +68,30 @@ extension ClusterController {
     }
 
     /// Reads every primary and compares; then lets faces expire, and the collection serve.
+    ///
+    /// What was found stays in the record until somebody begins again, or finds something else: an attempt that goes on
+    /// behind the comparison, or comes when the collection serves, is answered only if it would have it be the same.
+    /// Another one was made when more had been deleted, or with other options, and what it has left out may be there.
+    ///
+    /// A comparison counts only if nobody has begun since it did. Of two runs with different options at once, one that
+    /// began before the other's comparison and sends during it, or behind it, is not told apart.
     func finishRestore(
         _ request: FinishRestore,
         deadline: WireDeadline
     ) async throws(WireStatus) -> CollectionDescription {
+        do throws(MetadataError) {
+            // Another coordinator may have ended it.
+            try await catchUp()
+        } catch {
+            throw error.wireStatus.withoutEffect
+        }
         guard let record = state.withLock({ $0.records.metadata.collection(named: request.collection) }) else {
             throw Self.notFound(request.collection)
         }
         let id = record.collection.id
-        guard let restoration = record.restoration else {
-            // An earlier call whose answer was lost may have ended it.
-            return description(of: record, in: currentView)
-        }
+        let digest = Self.digest(of: request)
+        // An earlier call whose answer was lost may have ended it, or another run of the same.
+        guard let restoration = record.restoration else { return try serving(record, as: digest) }
         guard restoration.backup == request.backup else {
             throw WireStatus(
                 .invalidRequest,
@@ -76,15 +99,22 @@ extension ClusterController {
                     + "\(request.backup.prefix(128))."
             )
         }
-        if !restoration.isVerified {
-            let timeout = deadline.isNone ? Self.verificationTimeout : deadline.remaining * 0.9
-            try await compare(record, with: request, timeout: timeout)
-            try await change(id, asController: false) { $0.restoration?.isVerified = true }
+        // Reading it again would not do: shards whose restoration has ended may have let faces expire.
+        if record.restored != digest {
+            try await compareAnew(record, with: request, digest: digest, deadline: deadline)
         }
+        guard let compared = state.withLock({ $0.records.metadata.collections[id] }) else {
+            throw Self.notFound(request.collection)
+        }
+        guard compared.restoration != nil else { return try serving(compared, as: digest) }
+        guard compared.restored == digest else { throw Self.begunAgain(request.collection) }
         try await endRestoration(of: id, deadline: deadline)
-        try await change(id, asController: false) { $0.restoration = nil }
+        try await change(id, asController: false) { if $0.restored == digest { $0.restoration = nil } }
         guard let restored = state.withLock({ $0.records.metadata.collections[id] }) else {
             throw Self.notFound(request.collection)
+        }
+        guard restored.restoration == nil, restored.restored == digest else {
+            throw Self.begunAgain(request.collection)
         }
         logger.notice(
             "collection restored",
@@ -94,6 +124,83 @@ extension ClusterController {
             ]
         )
         return description(of: restored, in: currentView)
+    }
+
+    /// Compares, and notes what was found unless somebody has begun since or found something else.
+    ///
+    /// Returns, too, where it failed and another run of the same has had it compared meanwhile: shards whose
+    /// restoration has ended let faces expire, and a collection that serves takes others.
+    private func compareAnew(
+        _ record: CollectionRecord,
+        with request: FinishRestore,
+        digest: [UInt8],
+        deadline: WireDeadline
+    ) async throws(WireStatus) {
+        let id = record.collection.id
+        let known = record.restored
+        let timeout = deadline.isNone ? Self.verificationTimeout : deadline.remaining * 0.9
+        do throws(WireStatus) {
+            try await compare(record, with: request, timeout: timeout)
+        } catch {
+            do throws(MetadataError) {
+                try await catchUp()
+            } catch {
+                throw error.wireStatus
+            }
+            guard let newest = state.withLock({ $0.records.metadata.collections[id] }), newest.restoration != nil,
+                newest.restored != digest
+            else { return }
+            if known != nil {
+                // What another run has had compared: this one may have sent more since.
+                let mark = Self.mark()
+                try await change(id, asController: false) {
+                    if $0.restoration != nil, $0.restored == known { $0.restored = mark }
+                }
+            }
+            throw error
+        }
+        try await change(id, asController: false) {
+            if $0.restoration != nil, $0.restored == known { $0.restored = digest }
+        }
+    }
+
+    /// The answer about a collection that is not being restored.
+    private func serving(
+        _ record: CollectionRecord,
+        as digest: [UInt8]
+    ) throws(WireStatus) -> CollectionDescription {
+        guard record.restored == digest else {
+            throw WireStatus(
+                .invalidRequest,
+                "The collection '\(record.collection.name)' is not being restored, and nothing tells that what this "
+                    + "restoration was to end with is what it began with: another run, another program or another "
+                    + "collection of the name may have taken its place. It may have faces that this one was to leave "
+                    + "out: delete the collection and restore it anew."
+            )
+        }
+        return description(of: record, in: currentView)
+    }
+
+    /// It is compared again when this is asked for again.
+    private static func begunAgain(_ collection: String) -> WireStatus {
+        WireStatus(
+            .unavailable,
+            "The restoration of '\(collection)' was begun again meanwhile: what is there has to be compared again."
+        )
+    }
+
+    /// In place of a digest, and none of anything.
+    private static func mark() -> [UInt8] {
+        (0..<RestorationRecord.digestByteCount).map { _ in UInt8.random(in: .min ... .max) }
+    }
+
+    /// What should be there, and of which backup.
+    private static func digest(of request: FinishRestore) -> [UInt8] {
+        var writer = ByteWriter()
+        writer.write(string: request.backup)
+        writer.write(request.faceCount)
+        for slice in request.slices { writer.write(slice) }
+        return Array(SHA256.hash(data: writer.bytes))
     }
 
     /// Reads all of every primary's replica, and holds the sums against those of what should be there.

@@ -29,7 +29,7 @@ extension ClusterController {
         )
     }
 
-    /// Has a worker give up a training whose rollout was cancelled.
+    /// Has a worker give up a training whose rollout was cancelled, or ended before the codebook was recorded.
     func abandonTraining(
         of collection: CollectionID,
         generation: UInt32,

@@ -132,7 +132,7 @@ extension ClusterController {
     /// Takes a replica out of its group. Its worker is then told to remove it, and when it reports that it has, a
     /// replica that begins with nothing takes its place, there or elsewhere.
     private func replaceReplica(of shard: ShardID, on worker: NodeID, good: [NodeID]) async throws(WireStatus) {
-        guard let successor = good.first else {
+        guard !good.isEmpty else {
             throw WireStatus(.unavailable, "No other replica in sync is known to be good.")
         }
         var refusal: WireStatus?
@@ -142,6 +142,15 @@ extension ClusterController {
             let group = record.placements[index].group
             // A commit whose end was not heard of may have done it.
             guard group.members.contains(worker) else { return }
+            // One that was read long before this one may be dead by now, and stays in sync where too few would remain.
+            let view = self.currentView
+            guard let successor = good.first(where: { group.isInSync($0) && view.isServing(shard, on: $0) }) else {
+                refusal = WireStatus(
+                    .unavailable,
+                    "No other replica in sync that is known to be good is there now; verify it again."
+                )
+                return
+            }
             if let next = group.expelling(worker, successor: successor) {
                 record.placements[index].group = next
             } else {

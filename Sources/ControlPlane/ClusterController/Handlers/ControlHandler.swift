@@ -31,7 +31,8 @@ package struct ControlHandler: Sendable {
         case .finishRestore(let request):
             call.run { try await controller.finishRestore(request, deadline: call.deadline) }
         case .readCodebook(let request): call.run { try await controller.readCodebook(request) }
-        case .restoreCodebook(let request): call.run { try await controller.restoreCodebook(request) }
+        case .restoreCodebook(let request):
+            call.run { try await controller.restoreCodebook(request, deadline: call.deadline) }
         case .verifyShard(let request):
             call.run { try await controller.verify(request, deadline: call.deadline) }
         case .planOperation(let request):

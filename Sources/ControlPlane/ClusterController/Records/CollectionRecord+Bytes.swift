@@ -3,13 +3,14 @@ import ClusterModel
 import ClusterState
 import FaceModel
 
-/// Layout 7 of a collection's record, which is written only where a loss was settled; one of layout 6 ends before
-/// that; one of layout 5 also before its losses; one of layout 4 also before its retired shards, and its groups before
-/// their marks; one of layout 3 also before its erasure key:
+/// Layout 8 of a collection's record, which is written only where what a restoration put back was found to be there;
+/// one of layout 7 ends before that, and is written only where a loss was settled; one of layout 6 ends before that;
+/// one of layout 5 also before its losses; one of layout 4 also before its retired shards, and its groups before their
+/// marks; one of layout 3 also before its erasure key:
 ///
 /// | field | form |
 /// |---|---|
-/// | layout | u8 = 7 |
+/// | layout | u8 = 8 |
 /// | id | 16 bytes |
 /// | name, embedding model | text each |
 /// | dimension, shard count | u32 each |
@@ -31,21 +32,29 @@ import FaceModel
 /// | erasure key | 16 bytes |
 /// | is being restored | u8, 0 or 1; the rest only when 1 |
 /// | backup | text |
-/// | is verified | u8, 0 or 1 |
+/// | has a digest or mark | u8, 0 or 1; before layout 8 a 1 does not say what was found, and is not gone by |
 ///
 /// and then, whether it is being restored or not, the shards whose place others took: u32 count, then each: index u32,
 /// epoch u64, first u64, last u64; and losses that were accepted: u32 count, then each: first u64, last u64, time i64
 /// in milliseconds since 1970, whether a shard begins in its place u8, and if so its index u32; and when the
-/// newest was accepted of those that are back: i64.
+/// newest was accepted of those that are back: i64, in layout 8 behind a u8, 1, or 0 when there is none; and in layout
+/// 8 the digest of what it was restored to, or the mark of who began again, 32 bytes.
 extension CollectionRecord {
-    static let layout: UInt8 = 7
+    static let layout: UInt8 = 8
+    private static let layoutWithoutRestored: UInt8 = 7
     private static let layoutWithoutSettledLoss: UInt8 = 6
     private static let layoutWithoutLosses: UInt8 = 5
     private static let layoutWithoutRetirements: UInt8 = 4
     private static let layoutWithoutErasureKey: UInt8 = 3
 
+    /// The earliest that has a place for all of it.
+    private var leastLayout: UInt8 {
+        if restored != nil { return Self.layout }
+        return settledLoss == nil ? Self.layoutWithoutSettledLoss : Self.layoutWithoutRestored
+    }
+
     var bytes: [UInt8] {
-        RecordCoding.bytes(layout: settledLoss == nil ? Self.layoutWithoutSettledLoss : Self.layout) { writer in
+        RecordCoding.bytes(layout: leastLayout) { writer in
             let configuration = collection.configuration
             writer.write(high: collection.id.high, low: collection.id.low)
             writer.write(string: configuration.name)
@@ -65,7 +74,7 @@ extension CollectionRecord {
             writer.write(restoration != nil)
             if let restoration {
                 writer.write(string: restoration.backup)
-                writer.write(restoration.isVerified)
+                writer.write(restored != nil)
             }
             writer.write(UInt32(retirements.count))
             for retirement in retirements {
@@ -82,7 +91,12 @@ extension CollectionRecord {
                 writer.write(loss.beginning != nil)
                 if let index = loss.beginning { writer.write(index) }
             }
+            if restored != nil { writer.write(settledLoss != nil) }
             if let settledLoss { writer.write(settledLoss.milliseconds) }
+            if let restored {
+                precondition(restored.count == RestorationRecord.digestByteCount, "the digest is a SHA-256")
+                writer.write(bytes: restored)
+            }
         }
     }
 
@@ -129,10 +143,8 @@ extension CollectionRecord {
             }
             var restoration: RestorationRecord?
             if hasErasureKey, try reader.readFlag("mark of a restoration") {
-                restoration = RestorationRecord(
-                    backup: try reader.readString(),
-                    isVerified: try reader.readFlag("mark of being verified")
-                )
+                restoration = RestorationRecord(backup: try reader.readString())
+                _ = try reader.readFlag("mark of being verified")
             }
             var retirements: [ShardRetirement] = []
             for _ in 0..<(hasRetirements ? try reader.readCount(leastByteCount: 28) : 0) {
@@ -146,7 +158,12 @@ extension CollectionRecord {
             for _ in 0..<(layout >= Self.layoutWithoutSettledLoss ? try reader.readCount(leastByteCount: 25) : 0) {
                 losses.append(try AcceptedLoss(from: &reader))
             }
-            let settledLoss = layout == Self.layout ? Timestamp(milliseconds: try reader.read()) : nil
+            let hasSettledLoss =
+                layout == Self.layout
+                ? try reader.readFlag("mark of a settled loss") : layout == Self.layoutWithoutRestored
+            let settledLoss = hasSettledLoss ? Timestamp(milliseconds: try reader.read()) : nil
+            let restored =
+                layout == Self.layout ? try reader.readBytes(count: RestorationRecord.digestByteCount) : nil
             return CollectionRecord(
                 collection: Collection(id: id, configuration: configuration, created: created),
                 placements: placements,
@@ -156,7 +173,8 @@ extension CollectionRecord {
                 restoration: restoration,
                 erasureKey: erasureKey,
                 losses: losses,
-                settledLoss: settledLoss
+                settledLoss: settledLoss,
+                restored: restored
             )
         }
     }

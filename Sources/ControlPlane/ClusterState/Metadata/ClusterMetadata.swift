@@ -56,6 +56,13 @@ package struct ClusterMetadata: Hashable, Sendable {
         return ended.prefix(max(ended.count - limit, 0)).map(\.id)
     }
 
+    /// When an operation ends that ends now by somebody's clock: behind all that have ended. Clocks are set back, and
+    /// those that ended first are forgotten.
+    package func nextEnd(at now: Timestamp) -> Timestamp {
+        let latest = operations.values.compactMap(\.ended).filter(Timestamp.computable.contains).max()
+        return latest.map { max(now, Timestamp(milliseconds: $0.milliseconds + 1)) } ?? now
+    }
+
     /// Whether replicas are on their way, or about to be: a codebook that comes into them is no hindrance.
     package var hasOpenMoves: Bool { openOperations.contains { $0.rollout == nil } }
 

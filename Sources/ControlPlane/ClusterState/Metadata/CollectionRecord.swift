@@ -21,6 +21,10 @@ package struct CollectionRecord: Hashable, Sendable {
     /// When the newest of those was accepted that were said to be back. What the shard's ledger of erasures lacks does
     /// not come back with the faces.
     package var settledLoss: Timestamp?
+    /// Digest of what a restoration said that it should begin with, and of which it was found that it does; a random
+    /// mark from when the restoration is begun again before it has ended, until that is found; nil before either, for
+    /// one that was not restored, and for one of a program of before.
+    package var restored: [UInt8]?
 
     /// - Parameter erasureKey: nil for that of a collection from before there were keys.
     package init(
@@ -32,7 +36,8 @@ package struct CollectionRecord: Hashable, Sendable {
         restoration: RestorationRecord? = nil,
         erasureKey: ErasureKey? = nil,
         losses: [AcceptedLoss] = [],
-        settledLoss: Timestamp? = nil
+        settledLoss: Timestamp? = nil,
+        restored: [UInt8]? = nil
     ) {
         self.collection = collection
         self.placements = placements
@@ -43,16 +48,17 @@ package struct CollectionRecord: Hashable, Sendable {
         self.erasureKey = erasureKey ?? ErasureKey(of: collection.id)
         self.losses = losses
         self.settledLoss = settledLoss
+        self.restored = restored
     }
 
     /// When faces were last given up, be they back or not; nil when none ever were.
     package var latestLoss: Timestamp? { (losses.map(\.time) + [settledLoss].compactMap(\.self)).max() }
 
-    /// Those that were given up are back, but for those of shards that have yet to be made.
-    package mutating func settleLosses() {
-        let settled = losses.filter { $0.beginning == nil }
+    /// Those of the given up that are meant are back, but for those of shards that have yet to be made.
+    package mutating func settleLosses(_ isMeant: (AcceptedLoss) -> Bool) {
+        let settled = losses.filter { $0.beginning == nil && isMeant($0) }
         settledLoss = (settled.map(\.time) + [settledLoss].compactMap(\.self)).max()
-        losses.removeAll { $0.beginning == nil }
+        losses.removeAll { settled.contains($0) }
     }
 
     /// Gives the collection another configuration; id and time of its creation stay.
@@ -112,16 +118,17 @@ package struct ShardRetirement: Hashable, Sendable {
     }
 }
 
-/// A restoration that has not ended.
+/// A restoration that has not ended. Once all of it is there, which ``CollectionRecord/restored`` tells, what is left
+/// is to let faces expire again.
 package struct RestorationRecord: Hashable, Sendable {
+    /// Of ``CollectionRecord/restored``: a SHA-256.
+    package static let digestByteCount = 32
+
     /// Name of the backup.
     package var backup: String
-    /// Whether all of it is there; what is left is to let faces expire again.
-    package var isVerified: Bool
 
-    package init(backup: String, isVerified: Bool = false) {
+    package init(backup: String) {
         self.backup = backup
-        self.isVerified = isVerified
     }
 }
 

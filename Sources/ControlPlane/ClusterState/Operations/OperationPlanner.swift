@@ -248,6 +248,13 @@ package enum OperationPlanner {
                 operation.add(note: "Where a replica of shard \(shard) was to move there is one already.")
                 continue
             }
+            // It would be done at once, and nothing would have come to its target.
+            if operation.drainedWorker == nil, let sender = operation.steps[index].absentSender(placement.group) {
+                operation.steps[index].state = .undone
+                let shard = operation.steps[index].shard.index
+                operation.add(note: "The replica of shard \(shard) that was to move has left worker \(sender) already.")
+                continue
+            }
             operation.steps[index].state = .running
             operation.steps[index].formerPrimary = placement.primary
             busy.add(operation.steps[index], in: view)

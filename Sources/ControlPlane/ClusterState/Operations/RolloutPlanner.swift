@@ -43,16 +43,19 @@ package enum RolloutPlanner {
             generation = next
             cause = origin.cause
         }
-        switch view.metadata.rolloutState(of: collection, generation: generation) {
+        let state = view.metadata.rolloutState(of: collection, generation: generation)
+        switch state {
         case .running: return action
         case .paused, .cancelling, .cancelled: return nil
-        // One that has ended before its codebook was recorded is of a record that went back since.
         case .done, nil:
+            // One that has ended before its codebook was recorded was of faces that have gone, or of a record that went
+            // back since: what was trained for it is given up, and another begins when there is cause for one.
+            if case .fetch = action, state == .done { return nil }
             return .rollOut(CodebookRollout(collection: collection, generation: generation, cause: cause))
         }
     }
 
-    /// Trainings whose rollout was cancelled: their workers give them up.
+    /// Trainings whose rollout was cancelled, or ended before their codebook was recorded: their workers give them up.
     package static func abandonments(in view: ClusterView) -> [ReconcileAction] {
         view.liveWorkers.sorted().flatMap { worker in
             (view.observations[worker]?.trainings ?? []).compactMap { training in
@@ -61,7 +64,7 @@ package enum RolloutPlanner {
                     record.nextGeneration == training.generation
                 else { return nil }
                 let state = view.metadata.rolloutState(of: training.collection, generation: training.generation)
-                guard state == .cancelling || state == .cancelled else { return nil }
+                guard state == .cancelling || state == .cancelled || state == .done else { return nil }
                 return .abandonTraining(training.collection, generation: training.generation, worker: worker)
             }
         }
@@ -78,7 +81,8 @@ package enum RolloutPlanner {
         switch operation.state {
         case .running where progress.stage == .done: operation.state = .done
         case .running where progress.stage == .training && isEmpty(rollout.collection, in: view):
-            operation.state = .cancelled
+            // Nobody took it back: when there are faces again another begins by itself.
+            operation.state = .done
             operation.note = "The collection has no faces any more."
         case .cancelling: operation.state = .cancelled
         case .running, .paused, .done, .cancelled: return

@@ -215,6 +215,12 @@ extension Operation.Step {
         return group.isInSync(target)
     }
 
+    /// The worker that a replica is to move from, where it has none any more.
+    func absentSender(_ group: ReplicaGroup) -> NodeID? {
+        guard case .move(let worker, _) = change, !group.members.contains(worker) else { return nil }
+        return worker
+    }
+
     /// Whether another shard has, or had, the number of one that is to come, while those that are to go are there:
     /// before numbers were kept apart, two steps could be given the same. The other was first.
     func isForestalled(in metadata: ClusterMetadata) -> Bool {

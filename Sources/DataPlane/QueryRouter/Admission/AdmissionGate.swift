@@ -10,16 +10,13 @@ import WireTransport
 /// be answered in time, and refuses the others at once: a call that is taken and answered too late costs as much as one
 /// that is of use.
 ///
-/// Reads and writes have a gate each: a slow disk holds up writes, and searches go on. Writes are counted by shard,
-/// where they are sent (``QueryRouter``). May be used from any thread.
+/// Reads and writes have a gate each: a slow disk holds up writes, and searches go on. So have the reads of a backup,
+/// which take their time and are bounded by their bytes alone. Writes are counted by shard, where they are sent
+/// (``QueryRouter``).
+///
+/// A call's bytes are counted until its answer has been written to the client's socket: what waits for a client that
+/// does not read is memory as well. May be used from any thread.
 final class AdmissionGate: Sendable {
-    private struct Admission: Sendable {
-        var collection: CollectionID
-        var byteCount: Int
-        /// Nil where calls are not counted.
-        var call: ConcurrencyLimit.Admission?
-    }
-
     private struct Bytes {
         var count = 0
         /// None is zero.
@@ -36,10 +33,34 @@ final class AdmissionGate: Sendable {
             return true
         }
 
-        mutating func giveBack(_ byteCount: Int, _ collection: CollectionID) {
-            count -= byteCount
-            let rest = (counts[collection] ?? 0) - byteCount
-            counts[collection] = rest > 0 ? rest : nil
+        /// Whether there is room or not: a call that was let in takes so many bytes more, or fewer.
+        mutating func change(by byteCount: Int, _ collection: CollectionID) {
+            count += byteCount
+            let own = (counts[collection] ?? 0) + byteCount
+            counts[collection] = own > 0 ? own : nil
+        }
+    }
+
+    /// The bytes of one call that was let in; they are given back with its end.
+    private final class Share: CallByteShare {
+        private let gate: AdmissionGate
+        private let collection: CollectionID
+        private let byteCount: Mutex<Int>
+
+        init(_ gate: AdmissionGate, _ collection: CollectionID, byteCount: Int) {
+            self.gate = gate
+            self.collection = collection
+            self.byteCount = Mutex(byteCount)
+        }
+
+        deinit { settle(answerByteCount: 0) }
+
+        func settle(answerByteCount: Int) {
+            let change = byteCount.withLock { byteCount in
+                defer { byteCount = answerByteCount }
+                return answerByteCount - byteCount
+            }
+            gate.bytes.withLock { $0.change(by: change, collection) }
         }
     }
 
@@ -50,16 +71,25 @@ final class AdmissionGate: Sendable {
     private let source: any ShardMapSource
     private let bytes = Mutex(Bytes())
     private let byteLimit: Int
+    private let frameLimit: Int
     /// Nil where calls are not counted.
     private let calls: ConcurrencyLimits<CollectionID>?
     private let defaultDeadline: Duration
     private let metrics: RouterMetrics
 
-    init(_ kind: CallKind, options: RouterOptions, source: any ShardMapSource, metrics: RouterMetrics) {
+    /// - Parameter countsCalls: whether reads are so many at once at most; writes are not counted here.
+    init(
+        _ kind: CallKind,
+        countsCalls: Bool = true,
+        options: RouterOptions,
+        source: any ShardMapSource,
+        metrics: RouterMetrics
+    ) {
         self.kind = kind
         self.source = source
         byteLimit = options.bytesUnderWay
-        let calls = kind == .reads ? ConcurrencyLimits<CollectionID>(options.readsUnderWay) : nil
+        frameLimit = options.frameByteLimit
+        let calls = kind == .reads && countsCalls ? ConcurrencyLimits<CollectionID>(options.readsUnderWay) : nil
         self.calls = calls
         defaultDeadline = options.defaultDeadline
         self.metrics = metrics
@@ -83,22 +113,55 @@ final class AdmissionGate: Sendable {
         guard let found = map.collection(named: name), let placements = map.placements[found.id] else {
             return call.run(body)
         }
-        let collection = found.id
-        let byteCount =
-            call.byteCount + answer.byteCount(dimension: found.configuration.dimension, shardCount: placements.count)
-            + Self.callByteCount
+        let expected = answer.byteCount(
+            dimension: found.configuration.dimension,
+            shardCount: placements.count,
+            frameLimit: frameLimit
+        )
+        run(call, of: found.id, name, byteCount: call.byteCount + expected + Self.callByteCount, body)
+    }
+
+    /// The same of a page of a snapshot, whose collection may be gone.
+    func run(
+        _ call: ServerCall,
+        snapshotOf id: CollectionID,
+        faceCount: Int,
+        _ body: @escaping @Sendable () async throws -> any WireMessage
+    ) {
+        let found = source.current.collections[id]
+        let expected = ExpectedAnswer.snapshotPage(faceCount: faceCount).byteCount(
+            dimension: found?.configuration.dimension ?? CollectionConfiguration.dimensionRange.upperBound,
+            shardCount: 1,
+            frameLimit: frameLimit
+        )
+        let byteCount = call.byteCount + expected + Self.callByteCount
+        run(call, of: id, found?.name ?? "\(id)", byteCount: byteCount, body)
+    }
+
+    private func run(
+        _ call: ServerCall,
+        of collection: CollectionID,
+        _ name: String,
+        byteCount: Int,
+        _ body: @escaping @Sendable () async throws -> any WireMessage
+    ) {
         guard bytes.withLock({ $0.take(byteCount, collection, of: byteLimit) }) else {
             return refuse(call, name, "its requests and answers under way take as much memory as they may")
         }
-        var admission = Admission(collection: collection, byteCount: byteCount)
-        if let calls {
-            admission.call = calls.enter(collection) { [source] in source.current.placements[$0] != nil }
-            guard admission.call != nil else {
-                bytes.withLock { $0.giveBack(byteCount, collection) }
-                return refuse(call, name, "as many are under way as can be expected to be answered in time")
-            }
+        let share = Share(self, collection, byteCount: byteCount)
+        guard let calls else { return call.run(holding: share, body) }
+        guard let admission = calls.enter(collection, isThere: { [source] in source.current.placements[$0] != nil })
+        else {
+            return refuse(call, name, "as many are under way as can be expected to be answered in time")
         }
-        call.run(ended: { [self, admission] in leave(admission, call, answer: $0) }, body)
+        call.run(
+            holding: share,
+            ended: { [self] answer in
+                let (end, elapsed) = end(of: call, by: answer)
+                calls.leave(collection, admission, end, took: elapsed)
+            },
+            body
+        )
     }
 
     private func refuse(_ call: ServerCall, _ name: String, _ reason: String) {
@@ -106,15 +169,12 @@ final class AdmissionGate: Sendable {
         call.fail(Refusal.overloaded("\(kind.name) of collection '\(name)'", reason))
     }
 
-    private func leave(_ admission: Admission, _ call: ServerCall, answer: any WireMessage) {
-        bytes.withLock { $0.giveBack(admission.byteCount, admission.collection) }
-        guard let calls, let admitted = admission.call else { return }
+    private func end(of call: ServerCall, by answer: any WireMessage) -> (ConcurrencyLimit.End?, Duration) {
         let elapsed = Duration.nanoseconds((NIODeadline.now() - call.arrival).nanoseconds)
         let given =
             call.deadline.isNone
             ? defaultDeadline : .nanoseconds((call.deadline.instant - call.arrival).nanoseconds)
-        let end = ConcurrencyLimit.End(Self.status(of: answer), after: elapsed, of: given, kind)
-        calls.leave(admission.collection, admitted, end, took: elapsed)
+        return (ConcurrencyLimit.End(Self.status(of: answer), after: elapsed, of: given, kind), elapsed)
     }
 
     /// Nil for an answer that is one: a search's that does without shards because they had too much to do is not.

@@ -327,7 +327,8 @@ package final class LogArchiver: Sendable {
             placements: placements,
             deadline: .after(Self.answerTime),
             eventLoop: group.next(),
-            began: .now()
+            began: .now(),
+            turns: CallTurns(limit: router.options.shardsUnderWay)
         )
         let shards = placements.map { ArchiveVolume.Shard(index: $0.shard.index, range: $0.range) }
         let standings = shards.map { book.standing(of: $0) }

@@ -109,12 +109,18 @@ extension QueryRouter {
         _ = await fanOut(context.placements.count, context) { number in
             let placement = context.placements[number]
             let route = SnapshotRoute(worker: placement.primary, snapshot: snapshot, shard: placement.shard)
-            _ = try? await self.forward(
-                ReleaseSnapshot(route: route),
-                to: route.worker,
-                deadline: .after(Self.holdTime),
+            _ = try? await context.turns.withTurn(
+                at: route.worker,
+                until: .after(Self.holdTime),
                 on: context.eventLoop
-            )
+            ) { () async throws(WireStatus) in
+                try await self.forward(
+                    ReleaseSnapshot(route: route),
+                    to: route.worker,
+                    deadline: .after(Self.holdTime),
+                    on: context.eventLoop
+                )
+            }
         }
     }
 

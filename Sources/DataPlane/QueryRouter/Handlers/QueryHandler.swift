@@ -1,3 +1,4 @@
+import ClusterModel
 import FaceModel
 package import WireProtocol
 package import WireTransport
@@ -8,11 +9,19 @@ package struct QueryHandler: Sendable {
     let router: QueryRouter
     private let reads: AdmissionGate
     private let writes: AdmissionGate
+    private let backups: AdmissionGate
 
     package init(router: QueryRouter) {
         self.router = router
         reads = AdmissionGate(.reads, options: router.options, source: router.source, metrics: router.metrics)
         writes = AdmissionGate(.writes, options: router.options, source: router.source, metrics: router.metrics)
+        backups = AdmissionGate(
+            .reads,
+            countsCalls: false,
+            options: router.options,
+            source: router.source,
+            metrics: router.metrics
+        )
     }
 
     /// Takes the request when it is of this service; false otherwise, and nothing was done.
@@ -64,12 +73,16 @@ package struct QueryHandler: Sendable {
             call.run { try await router.forward(request, to: worker, deadline: deadline, on: eventLoop) }
         case .readSnapshot(let request):
             let worker = request.route.worker
-            call.run { try await router.forward(request, to: worker, deadline: deadline, on: eventLoop) }
+            backups.run(call, snapshotOf: request.route.shard.collection, faceCount: request.limit) {
+                try await router.forward(request, to: worker, deadline: deadline, on: eventLoop)
+            }
         case .releaseSnapshot(let request):
             let worker = request.route.worker
             call.run { try await router.forward(request, to: worker, deadline: deadline, on: eventLoop) }
         case .readErasures(let request):
-            call.run { try await router.erasures(request, deadline: deadline, on: eventLoop) }
+            backups.run(call, of: request.collection, .erasures(request.limit)) {
+                try await router.erasures(request, deadline: deadline, on: eventLoop)
+            }
         case .restoreFaces(let request):
             writes.run(call, of: request.collection, .small) {
                 try await router.restore(request, deadline: deadline, on: eventLoop)

@@ -136,11 +136,12 @@ package final class RouterMetrics: Sendable {
     /// - Parameter won: whether its answer counted.
     func hedged(won: Bool) { (won ? wonHedges : lostHedges).increment() }
 
-    /// Shards are missing from a search's answer, be it given or refused.
-    func missed(_ missing: [Coverage.MissingShard]) {
-        guard !missing.isEmpty else { return }
+    /// A search is answered, or refused, for covering so much: counted unless that is everything. Shards may be
+    /// missing, or have stopped at the deadline.
+    func missed(_ coverage: Coverage) {
+        guard !coverage.isFull else { return }
         partial.increment()
-        for shard in missing { registry.counter(MetricCatalogue.missingShards, "\(shard.reason)").increment() }
+        for shard in coverage.missing { registry.counter(MetricCatalogue.missingShards, "\(shard.reason)").increment() }
     }
 
     /// A search has been answered.

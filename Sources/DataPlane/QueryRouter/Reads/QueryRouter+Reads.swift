@@ -21,13 +21,11 @@ extension QueryRouter {
             guard !request.ids.isEmpty else {
                 throw WireStatus(.invalidRequest, "The batch is empty: name at least one face.")
             }
-            return FaceList(
-                faces: try await faces(
-                    request.ids,
-                    includesEmbeddings: request.includesEmbeddings,
-                    minimumSequences: try await minimumSequences(request.token, context),
-                    context
-                )
+            return try await faces(
+                request.ids,
+                includesEmbeddings: request.includesEmbeddings,
+                minimumSequences: try await minimumSequences(request.token, context),
+                context
             )
         }
     }
@@ -37,7 +35,7 @@ extension QueryRouter {
         includesEmbeddings: Bool,
         minimumSequences: [UInt32: UInt64],
         _ context: Context
-    ) async throws(WireStatus) -> [StoredFace] {
+    ) async throws(WireStatus) -> FaceList {
         let parts = context.divide(ids.count) { ids[$0] }
         let results = await fanOut(parts.count, context) { number -> Result<FaceList, ShardFailure> in
             let part = parts[number]
@@ -59,15 +57,18 @@ extension QueryRouter {
             }
         }
         var found: [FaceID: StoredFace] = [:]
+        var epochs: [(shard: ShardID, epoch: Epoch)] = []
         var failures: [ShardFailure] = []
-        for result in results {
+        for (part, result) in zip(parts, results) {
             switch result {
-            case .success(let list): for face in list.faces { found[face.id] = face }
+            case .success(let list):
+                for face in list.faces { found[face.id] = face }
+                epochs.append((part.placement.shard, list.epoch))
             case .failure(let failure): failures.append(failure)
             }
         }
         guard failures.isEmpty else { throw readStatus(failures, context) }
-        return ids.compactMap { found[$0] }
+        return FaceList(faces: ids.compactMap { found[$0] }, hasLoss: hasLoss(epochs, context))
     }
 
     /// A token of everything that was acknowledged before the request came, by whichever coordinator: every shard's
@@ -119,6 +120,7 @@ extension QueryRouter {
     private func page(_ request: ListFaces, _ context: Context) async throws(WireStatus) -> FacePage {
         var position = request.after ?? ListPosition()
         var page: [StoredFace] = []
+        var epochs: [(shard: ShardID, epoch: Epoch)] = []
         var byteCount = 0
         while page.count < request.limit, byteCount < Self.pageByteLimit {
             let first = position.first
@@ -143,14 +145,15 @@ extension QueryRouter {
                 throw readStatus([error], context)
             }
             page += list.faces
+            epochs.append((placement.shard, list.epoch))
             byteCount += list.faces.reduce(0) { $0 + $1.approximateByteCount }
             if let last = list.faces.last {
                 position.listed(last.id, of: piece)
             } else if !position.pass(piece) {
-                return FacePage(faces: page, next: nil)
+                return FacePage(faces: page, next: nil, hasLoss: hasLoss(epochs, context))
             }
         }
-        return FacePage(faces: page, next: position)
+        return FacePage(faces: page, next: position, hasLoss: hasLoss(epochs, context))
     }
 
     /// A read that cannot be whole is no read: the first fault of the request itself, else what is missing.

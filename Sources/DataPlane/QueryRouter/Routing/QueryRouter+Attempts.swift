@@ -95,19 +95,29 @@ extension QueryRouter {
         )
     }
 
-    /// Asks once.
+    /// Asks once, when its turn at the worker has come. The request is made then.
+    ///
+    /// - Parameter refusal: why it is sent to nobody any more, asked then.
     func call<R: WireRequest>(
         _ target: ShardTarget,
         _ context: Context,
+        unless refusal: () -> WireStatus? = { nil },
         _ request: @Sendable (ShardRoute) -> R
     ) async -> Result<R.Reply, WireStatus> {
         guard let address = target.place.address else { preconditionFailure("nobody is asked without an address") }
         let client = clients.client(for: target.worker, at: address, on: context.eventLoop)
         do throws(WireStatus) {
-            let reply = try await client.call(
-                request(ShardRoute(shard: target.placement.shard, epoch: target.placement.epoch)),
-                deadline: .after(target.deadline - context.elapsed)
-            )
+            let reply = try await context.turns.withTurn(
+                at: target.worker,
+                until: .after(target.deadline - context.elapsed),
+                on: context.eventLoop
+            ) { () async throws(WireStatus) -> R.Reply in
+                if let status = refusal() { throw status.withoutEffect }
+                return try await client.call(
+                    request(ShardRoute(shard: target.placement.shard, epoch: target.placement.epoch)),
+                    deadline: .after(target.deadline - context.elapsed)
+                )
+            }
             unreachable.noteAnswer(of: target.worker)
             return .success(reply)
         } catch {

@@ -85,6 +85,15 @@ extension QueryRouter {
         case waited
     }
 
+    /// When the replicas of a round were asked, by their places; those that wait for their turns have no time yet.
+    private final class Askings: Sendable {
+        private let times = Mutex<[Int: NIODeadline]>([:])
+
+        func note(_ number: Int) { times.withLock { $0[number] = .now() } }
+
+        subscript(_ number: Int) -> NIODeadline? { times.withLock { $0[number] } }
+    }
+
     /// Asks the replicas one after the other, each at most once, and two at a time when one takes long.
     private func askReplicas<R: WireRequest>(
         of placement: ShardPlacement,
@@ -120,12 +129,17 @@ extension QueryRouter {
         return await withTaskGroup(of: ReadEvent<R.Reply>.self) { group in
             var round = ReplicaRound(replicaCount: targets.count)
             var failures: [ShardFailure] = []
+            let askings = Askings()
             func ask(_ number: Int) {
                 group.addTask {
-                    let began = NIODeadline.now()
-                    switch await self.attempt(targets[number], context, request) {
+                    let asked = { @Sendable (route: ShardRoute) -> R in
+                        askings.note(number)
+                        return request(route)
+                    }
+                    switch await self.attempt(targets[number], context, asked) {
                     case .success(let reply):
-                        let took = Duration.nanoseconds((NIODeadline.now() - began).nanoseconds)
+                        let now = NIODeadline.now()
+                        let took = Duration.nanoseconds((now - (askings[number] ?? now)).nanoseconds)
                         return .answered(reply, number: number, took: took)
                     case .failure(let failure): return .failed(failure, number: number)
                     }
@@ -144,7 +158,7 @@ extension QueryRouter {
                 switch event {
                 case .answered(let reply, let number, let took):
                     group.cancelAll()
-                    finish(targets, answered: number, took: took, round)
+                    finish(targets, answered: number, took: took, round, askings)
                     return .answered(reply)
                 case .failed(let failure, let number):
                     failures.append(failure)
@@ -163,7 +177,12 @@ extension QueryRouter {
                     guard !Task.isCancelled else { continue }
                     let other = choice.withLock { choice in
                         round.overdue { slow, other in
-                            choice.mayHedge(from: targets[slow].worker, to: targets[other].worker, now: .now())
+                            let now = NIODeadline.now()
+                            // One that waits for its turn is not slow, unless the worker is by what others tell.
+                            guard askings[slow] != nil || choice.isAvoided(targets[slow].worker, now: now) else {
+                                return false
+                            }
+                            return choice.mayHedge(from: targets[slow].worker, to: targets[other].worker, now: now)
                         }
                     }
                     if let other { ask(other) }
@@ -182,7 +201,7 @@ extension QueryRouter {
     ) async -> Result<R.Reply, ShardFailure> {
         let lost = context.lost.current
         if let obstacle = target.obstacle(lost) { return .failure(target.place.failure(obstacle)) }
-        switch await call(target, context, request) {
+        switch await call(target, context, unless: { context.lost.current.refusal }, request) {
         case .success(let reply): return .success(reply)
         case .failure(let status):
             if status.isLoss {
@@ -196,18 +215,22 @@ extension QueryRouter {
         }
     }
 
-    /// Takes note of what an answer tells of the replicas: those asked before it and silent still are slow.
+    /// Takes note of what an answer tells of the replicas: those asked before it and silent still are slow, unless
+    /// they wait for their turns.
     private func finish(
         _ targets: [ShardTarget],
         answered number: Int,
         took time: Duration,
-        _ round: ReplicaRound
+        _ round: ReplicaRound,
+        _ askings: Askings
     ) {
         let target = targets[number]
         choice.withLock { choice in
             let now = NIODeadline.now()
             choice.answered(target.placement.shard, by: target.worker, took: time, now: now)
-            for slow in round.overtaken(by: number) { choice.avoid(targets[slow].worker, now: now) }
+            for slow in round.overtaken(by: number) where askings[slow] != nil {
+                choice.avoid(targets[slow].worker, now: now)
+            }
         }
         for hedge in round.hedges { metrics.hedged(won: hedge == number) }
     }

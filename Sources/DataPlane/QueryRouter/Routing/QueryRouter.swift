@@ -52,10 +52,14 @@ package final class QueryRouter: Sendable {
         var deadline: WireDeadline
         var eventLoop: any EventLoop
         var began: NIODeadline
+        /// Its calls that are under way, by worker.
+        let turns: CallTurns
         /// When the request came, by the clock that goes on while the machine is suspended.
         var arrival = ContinuousClock.now
         /// Set when a shard that was asked is in no newer map: others have taken its place.
         let replacement = OneWayFlag()
+        /// Set when that is why all of the request is done again, so that nobody receives what came of it.
+        let repetition = OneWayFlag()
         /// Of a request that is no write: those have their own.
         var lost = SharedLosses()
 
@@ -66,6 +70,15 @@ package final class QueryRouter: Sendable {
         var elapsed: Duration { .now - arrival }
         /// When the shards have to have answered: since the request came, as the machines have it.
         var end: Duration { elapsed + deadline.remaining }
+
+        /// Whether all of the request is done again by a newer map, whatever came of it by this one. Asked once its
+        /// shards have answered or failed; whoever asks later is told the same.
+        func isDoneAgain() -> Bool {
+            if repetition.isSet { return true }
+            guard replacement.isSet, !deadline.hasPassed, !Task.isCancelled else { return false }
+            repetition.set()
+            return true
+        }
     }
 
     /// - Parameter isRestore: whether the request is for a collection that is being restored, and for no other.
@@ -103,7 +116,8 @@ package final class QueryRouter: Sendable {
             placements: placements,
             deadline: .after(options.shardTime(of: remaining)),
             eventLoop: eventLoop,
-            began: .now()
+            began: .now(),
+            turns: CallTurns(limit: options.shardsUnderWay)
         )
     }
 
@@ -163,18 +177,18 @@ package final class QueryRouter: Sendable {
             do throws(WireStatus) {
                 let answer = try await body(context)
                 // One that does without the shard need not.
-                if !context.replacement.isSet || context.deadline.hasPassed {
+                if !context.isDoneAgain() {
                     if isSuspected { deadly.withLock { $0.acquit(request) } }
                     return answer
                 }
             } catch {
-                guard context.replacement.isSet, !context.deadline.hasPassed, !Task.isCancelled else { throw error }
+                guard context.isDoneAgain() else { throw error }
             }
         }
     }
 
     /// Runs one task per number below `count` at once, unless the context wants them in turn; results in order of
-    /// number.
+    /// number. Their calls of one worker wait for their turns there.
     func fanOut<T: Sendable>(
         _ count: Int,
         _ context: Context,

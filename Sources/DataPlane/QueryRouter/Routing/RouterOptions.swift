@@ -25,13 +25,18 @@ package struct RouterOptions: Hashable, Sendable {
     /// Retries of what workers refused for overload: for each shard that is asked in the long run, and so many at once.
     package var overloadRetryShare: Double
     package var overloadRetryReserve: Int
+    /// Calls of one request that are under way at one worker at once, somewhat fewer than a worker takes on one
+    /// connection (`limits.max_streams`). Those that wait for others of a worker that hangs are late, too.
+    package var shardsUnderWay: Int
     /// Calls that may be under way at once: reads of each collection, writes of each shard. Writes that wait for a
     /// replica cost next to nothing: few of them are always taken.
     package var readsUnderWay: ConcurrencyLimit.Bounds
     package var writesUnderWay: ConcurrencyLimit.Bounds
-    /// Bytes of clients' requests and of what is expected to answer them, of reads and writes each; half of it for one
-    /// collection.
+    /// Bytes of clients' requests and of what is expected to answer them, then of the answers until they are written to
+    /// the clients' sockets; of reads, writes and the reads of backups each; half of it for one collection.
     package var bytesUnderWay: Int
+    /// A frame's most: answers end there.
+    package var frameByteLimit: Int
 
     package init(
         defaultDeadline: Duration = .seconds(10),
@@ -49,9 +54,11 @@ package struct RouterOptions: Hashable, Sendable {
         longestAnswerTime: Duration = .milliseconds(20),
         overloadRetryShare: Double = 0.1,
         overloadRetryReserve: Int = 32,
+        shardsUnderWay: Int = 240,
         readsUnderWay: ConcurrencyLimit.Bounds = ConcurrencyLimit.Bounds(),
         writesUnderWay: ConcurrencyLimit.Bounds = ConcurrencyLimit.Bounds(least: 64),
-        bytesUnderWay: Int = 256 << 20
+        bytesUnderWay: Int = 256 << 20,
+        frameByteLimit: Int = 16 << 20
     ) {
         self.defaultDeadline = defaultDeadline
         self.absenceGrace = absenceGrace
@@ -68,9 +75,11 @@ package struct RouterOptions: Hashable, Sendable {
         self.longestAnswerTime = longestAnswerTime
         self.overloadRetryShare = overloadRetryShare
         self.overloadRetryReserve = overloadRetryReserve
+        self.shardsUnderWay = shardsUnderWay
         self.readsUnderWay = readsUnderWay
         self.writesUnderWay = writesUnderWay
         self.bytesUnderWay = bytesUnderWay
+        self.frameByteLimit = frameByteLimit
     }
 
     /// What the shards have of the time that a caller gives.

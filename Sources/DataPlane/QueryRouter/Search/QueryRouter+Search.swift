@@ -48,14 +48,15 @@ extension QueryRouter {
             (context) async throws(WireStatus) -> SearchAnswer in
             try check(request.parameters, request.coverage)
             let sequences = try await minimumSequences(request.token, context)
-            let faces = try await faces(
+            let list = try await faces(
                 [request.faceID],
                 includesEmbeddings: true,
                 minimumSequences: sequences,
                 context
             )
-            guard let embedding = faces.first?.embedding else {
-                throw WireStatus(.notFound, "Collection '\(context.name)' holds no face of that id.")
+            guard let embedding = list.faces.first?.embedding else {
+                let loss = list.hasLoss ? "; faces of it were given up, and that may have been one of them" : ""
+                throw WireStatus(.notFound, "Collection '\(context.name)' holds no face of that id\(loss).")
             }
             guard embedding.count == context.collection.configuration.dimension else {
                 throw WireStatus(.internalError, "A shard of '\(context.name)' sent an embedding of another dimension.")
@@ -163,10 +164,11 @@ extension QueryRouter {
         let answered = NIODeadline.now()
         let merge = SearchSpan.start(.merge, below: span)
         defer { merge.end() }
-        var assembly = CoverageAssembly(
-            shardCount: placements.count,
-            hasLoss: hasLoss(placements, results, context)
-        )
+        var epochs: [(shard: ShardID, epoch: Epoch)] = []
+        for case (let placement, .answered(let answer, _)) in zip(placements, results) {
+            epochs.append((placement.shard, answer.epoch))
+        }
+        var assembly = CoverageAssembly(shardCount: placements.count, hasLoss: hasLoss(epochs, context))
         var answers: [[[Match]]] = []
         for (placement, result) in zip(placements, results) {
             switch result {
@@ -187,7 +189,8 @@ extension QueryRouter {
             }
         }
         assembly.countMissingFaces(source.faceCount)
-        metrics.missed(assembly.coverage.missing)
+        let isDoneAgain = context.isDoneAgain()
+        if !isDoneAgain { metrics.missed(assembly.coverage) }
         if let shortfall = assembly.shortfall(of: requirement, collection: context.name) { throw shortfall }
 
         var next = 0
@@ -197,40 +200,26 @@ extension QueryRouter {
             return .matches(MatchMerger.merge(answers.map { $0[next] }, limit: parameters.matchLimit))
         }
         let end = NIODeadline.now()
-        let slowest = zip(placements, results).max { $0.1.end < $1.1.end }
-        metrics.searched(
-            RouterMetrics.SearchTimes(
-                prepare: .nanoseconds((asked - context.began).nanoseconds),
-                shards: .nanoseconds((answered - asked).nanoseconds),
-                merge: .nanoseconds((end - answered).nanoseconds),
-                slowestShard: slowest?.0.shard.index
-            ),
-            collection: context.name,
-            parameters: parameters,
-            probeCount: probes.rowCount,
-            coverage: assembly.coverage
-        )
+        if !isDoneAgain {
+            let slowest = zip(placements, results).max { $0.1.end < $1.1.end }
+            metrics.searched(
+                RouterMetrics.SearchTimes(
+                    prepare: .nanoseconds((asked - context.began).nanoseconds),
+                    shards: .nanoseconds((answered - asked).nanoseconds),
+                    merge: .nanoseconds((end - answered).nanoseconds),
+                    slowestShard: slowest?.0.shard.index
+                ),
+                collection: context.name,
+                parameters: parameters,
+                probeCount: probes.rowCount,
+                coverage: assembly.coverage
+            )
+        }
         return SearchAnswer(
             outcomes: outcomes,
             coverage: assembly.coverage,
             elapsedMicroseconds: UInt64((end - context.began).nanoseconds / 1000)
         )
-    }
-
-    /// Whether faces were given up that the answers may lack. Once, after all answers.
-    ///
-    /// They may come from groups that are newer than the map by which the request began, and than all that this
-    /// coordinator has heard of, as long as it cannot read the metadata store: their epochs tell of a decree then,
-    /// whether faces were missing or not.
-    private func hasLoss(_ placements: [ShardPlacement], _ results: [ShardResult], _ context: Context) -> Bool {
-        let newest = source.current
-        if [context.map, newest].contains(where: { $0.lossy.contains(context.collection.id) }) { return true }
-        return zip(placements, results).contains { placement, result in
-            guard case .answered(let answer, _) = result, let known = newest.placement(of: placement.shard) else {
-                return false
-            }
-            return answer.epoch.isDecreed(since: known.epoch)
-        }
     }
 
     /// What came of one shard, and when.

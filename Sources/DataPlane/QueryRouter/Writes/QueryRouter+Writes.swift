@@ -163,7 +163,7 @@ extension QueryRouter {
                 }
             },
             isOvertaken: { newest in write.withLock { $0.isOvertaken(part: number, by: newest) } },
-            request: { route in request(route, write.withLock { $0.age(ofPart: number) }) }
+            request: { route in request(route, write.withLock { $0.age(ofPart: number, now: context.elapsed) }) }
         )
     }
 

@@ -30,7 +30,8 @@ package struct WriteStateMachine: Sendable {
 
         let batch: BatchPart
         var attempts: PrimaryAttempts
-        var age = Duration.zero
+        /// Whether what is asked is the first attempt of the whole write.
+        var isFirstAttempt = false
         var end: End?
     }
 
@@ -93,7 +94,7 @@ package struct WriteStateMachine: Sendable {
         switch action {
         case .ask(let target):
             let isFirst = asked.insert(target.placement.shard).inserted && roundCount == 1
-            parts[number].age = isFirst && age == .zero ? .zero : age + now
+            parts[number].isFirstAttempt = isFirst && age == .zero
         case .end(let failure, let isReplaced): parts[number].end = .failed(failure, isReplaced: isReplaced)
         case .look, .wait: break
         }
@@ -102,7 +103,11 @@ package struct WriteStateMachine: Sendable {
 
     /// What the primary of a part that is asked now is told: time since the first attempt that may have reached a
     /// shard; zero when this is the first.
-    package func age(ofPart number: Int) -> Duration { parts[number].age }
+    ///
+    /// - Parameter now: when the request is made, which may have waited for its turn.
+    package func age(ofPart number: Int, now: Duration) -> Duration {
+        parts[number].isFirstAttempt ? .zero : age + now
+    }
 
     package func isOvertaken(part number: Int, by newest: ShardPlacement?) -> Bool {
         parts[number].attempts.isOvertaken(by: newest)

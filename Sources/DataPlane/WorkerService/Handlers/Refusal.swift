@@ -346,6 +346,14 @@ enum Refusal {
         )
     }
 
+    static func codebookWaits(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .overloaded,
+            message: "a codebook waits to be installed in \(name(shard))",
+            retryAfterMilliseconds: 1000
+        )
+    }
+
     static func tooManyStrongReads(_ shard: ShardID, limit: Int) -> WireStatus {
         WireStatus(
             code: .overloaded,
@@ -368,6 +376,14 @@ enum Refusal {
         code: .deadlineExceeded,
         message: "the deadline passed before the request was begun; nothing of it was done"
     )
+
+    /// A read that is no answer as long as it is not whole.
+    static func readEnded(_ shard: ShardID, isFenced: Bool, isCancelled: Bool) -> WireStatus {
+        if isFenced { return opening(shard) }
+        return isCancelled
+            ? WireStatus(code: .cancelled, message: "the request was cancelled before all was read")
+            : WireStatus(code: .deadlineExceeded, message: "the deadline passed before all was read; ask for less")
+    }
 
     static func notYet(_ shard: ShardID, wanted: UInt64, committed: UInt64) -> WireStatus {
         WireStatus(

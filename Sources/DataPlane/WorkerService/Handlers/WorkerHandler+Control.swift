@@ -93,6 +93,10 @@ extension WorkerHandler {
                     refusing(call) { () throws(WireStatus) in
                         let replica = try replicas.replica(request.shard)
                         _ = try replica.admit(.installing(request.epoch))
+                        // Before its bytes come: a lane that does not move is sent it again and again.
+                        if request.slice.offset == 0, replica.hasWaitingInstallation {
+                            throw Refusal.codebookWaits(request.shard)
+                        }
                         guard let bytes = try installations.add(request, to: replica) else {
                             return call.reply(Acknowledgement())
                         }

@@ -127,17 +127,26 @@ extension WorkerHandler {
             let (replica, terms) = try admit(request.route)
             try checkAnswer(byteCount: request.ids.count * (request.includesEmbeddings ? terms.dimension * 4 : 32))
             onSearchThread(call, byteCount: request.ids.count * 16) { () throws(WireStatus) in
-                let outcome = try replica.read(.reading(request.route.epoch)) { (partition, _) throws(PartitionError) in
-                    let shard = request.route.shard
+                let shard = request.route.shard
+                let outcome = try replica.read(.reading(request.route.epoch)) {
+                    (partition, isFenced) throws(PartitionError) -> Result<[StoredFace], WireStatus> in
                     if let refusal = Self.refusal(minimumSequence: request.minimumSequence, shard: shard, by: partition)
                     {
-                        return Result<[StoredFace], WireStatus>.failure(refusal)
+                        return .failure(refusal)
                     }
-                    return .success(try partition.faces(request.ids, includesEmbeddings: request.includesEmbeddings))
+                    do throws(PartitionError) {
+                        return .success(
+                            try partition.faces(request.ids, includesEmbeddings: request.includesEmbeddings) {
+                                isFenced() || Self.isOver(call)
+                            }
+                        )
+                    } catch {
+                        return .failure(try Self.refusal(ofReadThatEndedBy: error, shard, isFenced: isFenced(), call))
+                    }
                 }
                 let faces = try outcome.get()
                 try checkAnswer(byteCount: faces.reduce(0) { $0 + $1.wireByteCount })
-                return FaceList(faces: faces)
+                return FaceList(faces: faces, epoch: replica.epoch)
             }
         }
     }
@@ -149,18 +158,44 @@ extension WorkerHandler {
                 throw Refusal.invalid("a page may have from 1 to 10000 faces, not \(request.limit)")
             }
             onSearchThread(call, byteCount: 16) { () throws(WireStatus) in
-                let faces = try replica.read(.reading(request.route.epoch)) { (partition, _) throws(PartitionError) in
-                    try partition.page(
-                        after: request.after,
-                        places: request.range.first...request.range.last,
-                        limit: Int(request.limit),
-                        byteLimit: Self.pageByteLimit,
-                        includesEmbeddings: request.includesEmbeddings
-                    )
+                let outcome = try replica.read(.reading(request.route.epoch)) {
+                    (partition, isFenced) throws(PartitionError) -> Result<[StoredFace], WireStatus> in
+                    do throws(PartitionError) {
+                        return .success(
+                            try partition.page(
+                                after: request.after,
+                                places: request.range.first...request.range.last,
+                                limit: Int(request.limit),
+                                byteLimit: Self.pageByteLimit,
+                                includesEmbeddings: request.includesEmbeddings,
+                                shouldStop: { isFenced() || Self.isOver(call) }
+                            )
+                        )
+                    } catch {
+                        let shard = request.route.shard
+                        return .failure(try Self.refusal(ofReadThatEndedBy: error, shard, isFenced: isFenced(), call))
+                    }
                 }
-                return FaceList(faces: faces)
+                return FaceList(faces: try outcome.get(), epoch: replica.epoch)
             }
         }
+    }
+
+    /// Whether nobody waits for a call's answer any more.
+    private static func isOver(_ call: ServerCall) -> Bool { call.isCancelled || call.deadline.hasPassed }
+
+    /// A read of faces that was told to stop is no answer, since nothing in it would say that it is not whole.
+    ///
+    /// - Throws: the error when it is another one.
+    private static func refusal(
+        ofReadThatEndedBy error: PartitionError,
+        _ shard: ShardID,
+        isFenced: Bool,
+        _ call: ServerCall
+    ) throws(PartitionError) -> WireStatus {
+        guard case .stopped = error else { throw error }
+        // A call is also cancelled once its deadline has passed.
+        return Refusal.readEnded(shard, isFenced: isFenced, isCancelled: call.isCancelled && !call.deadline.hasPassed)
     }
 
     func sample(_ request: SampleEmbeddings, _ call: ServerCall) {

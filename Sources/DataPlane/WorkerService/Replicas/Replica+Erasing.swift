@@ -44,11 +44,13 @@ extension Replica {
         isPressing: Bool,
         in partition: Partition
     ) throws(PartitionError) -> Bool {
+        let isRecent = self.isRecent(at: ReplicationClock.now)
         let forgettable = monitor.withLock { state in
             state.replication?.erasable(
                 through: sequence,
                 archived: state.archive.wanted(now: .now),
                 kept: Array(state.outgoing.values),
+                isRecent: isRecent,
                 isPressing: isPressing
             )
         }

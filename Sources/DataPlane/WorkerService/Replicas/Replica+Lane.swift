@@ -374,22 +374,27 @@ extension Replica {
         let isStopped = if case .stopped = end { true } else { false }
         endReplication()
         isFenced.store(true, ordering: .releasing)
-        let (refused, cut, isSucceeded) = monitor.withLock(waking: .all) { state in
+        let (refused, cut, copy, isSucceeded) = monitor.withLock(waking: .all) { state in
             state.hold = nil
             state.end = nil
-            defer { state.cut = nil }
+            defer {
+                state.cut = nil
+                // What is opened again may take it yet. Where nothing follows, whoever sent it would wait for ever.
+                if isStopped { state.copy = nil }
+            }
             state.phase =
                 switch error {
                 case nil: isStopped ? .stopped : .opening
                 case let error? where error.isCorruption: .failed(Refusal.failed(self.shard, error))
                 case _?: .opening
                 }
-            return (state.queue.removeAll(), state.cut, state.isSucceeded)
+            return (state.queue.removeAll(), state.cut, isStopped ? state.copy : nil, state.isSucceeded)
         }
         let stopping = isSucceeded ? Refusal.succeeded(shard) : Refusal.stopping(shard)
         let status = error.map { Refusal.failed(shard, $0) } ?? (isStopped ? stopping : Refusal.opening(shard))
         for job in refused { job.fail(status) }
         cut?.finish(.failure(status))
+        copy?.finish(.failure(status))
         monitor.wait { state in state.readerCount == 0 ? () : nil }
         partition.close()
         if let error {
@@ -401,8 +406,9 @@ extension Replica {
     /// Puts a copy into the place of the partition, which is closed.
     private func replace(by copy: PendingCopy) {
         do throws(PartitionError) {
-            try Partition.replace(at: partitionPath, byCopyAt: copy.path)
+            // Before, since what fails may do so once the copy has the other's name.
             forgetVerification()
+            try Partition.replace(at: partitionPath, byCopyAt: copy.path)
             logger.notice(
                 "a copy of the primary's partition took the place of this replica's",
                 metadata: logMetadata.merging(["sequence": "\(copy.sequence)"]) { $1 }

@@ -391,13 +391,16 @@ final class Replica: Sendable {
         }
     }
 
-    /// Queues the installation of a codebook on the lane.
+    /// Queues the installation of a codebook on the lane; its `finish` is called exactly once unless this throws.
     func enqueue(_ installation: PendingInstallation, under epoch: Epoch) throws(WireStatus) {
         try monitor.withLock(waking: .all) { (state) throws(WireStatus) in
             _ = try self.check(.installing(epoch), against: state)
-            state.queue.append(installation)
+            guard state.queue.append(installation) else { throw Refusal.codebookWaits(self.shard) }
         }
     }
+
+    /// Whether a codebook waits for the lane.
+    var hasWaitingInstallation: Bool { monitor.withLock(\.queue.hasInstallation) }
 
     // MARK: Standing among the others
 
@@ -441,7 +444,7 @@ final class Replica: Sendable {
         }
     }
 
-    /// Another partition is in the place of the one that was verified.
+    /// Another partition comes into the place of the one that was verified.
     func forgetVerification() {
         monitor.withLock { $0.verified = nil }
         do throws(WorkerError) {

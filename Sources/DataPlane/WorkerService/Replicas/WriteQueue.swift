@@ -1,10 +1,10 @@
 import ClusterModel
 import PartitionEngine
 import Threads
-import WireProtocol
+package import WireProtocol
 
 /// One write that waits for its commit.
-struct PendingWrite: Sendable {
+package struct PendingWrite: Sendable {
     let batch: WriteBatch
     /// When it was first tried under its key; nil when this is the first attempt.
     var firstAttempt: ContinuousClock.Instant?
@@ -35,20 +35,25 @@ struct PendingWrite: Sendable {
 }
 
 /// One codebook that waits for its installation.
-struct PendingInstallation: Sendable {
-    let bytes: [UInt8]
-    let finish: @Sendable (Result<Void, WireStatus>) -> Void
+package struct PendingInstallation: Sendable {
+    package let bytes: [UInt8]
+    package let finish: @Sendable (Result<Void, WireStatus>) -> Void
+
+    package init(bytes: [UInt8], finish: @escaping @Sendable (Result<Void, WireStatus>) -> Void) {
+        self.bytes = bytes
+        self.finish = finish
+    }
 }
 
-/// What waits on a write lane, in order of arrival, within bounds on rows and bytes.
-struct WriteQueue {
+/// What waits on a write lane, in order of arrival: writes within bounds on rows and bytes, and one codebook at most.
+package struct WriteQueue {
     enum Job {
         case write(PendingWrite)
         case install(PendingInstallation)
     }
 
     /// What the lane takes in one turn.
-    enum Turn {
+    package enum Turn {
         /// Writes for one commit, in order.
         case writes([PendingWrite])
         case install(PendingInstallation)
@@ -58,32 +63,42 @@ struct WriteQueue {
     let byteLimit: Int
     private var jobs = JobQueue<Job>()
     private(set) var rowCount = 0
-    private(set) var byteCount = 0
+    private var writeByteCount = 0
+    private var installationByteCount = 0
+    /// Whether a codebook waits for its installation.
+    package private(set) var hasInstallation = false
 
-    init(rowLimit: Int, byteLimit: Int) {
+    package init(rowLimit: Int, byteLimit: Int) {
         self.rowLimit = rowLimit
         self.byteLimit = byteLimit
     }
 
-    var isEmpty: Bool { jobs.isEmpty }
+    package var isEmpty: Bool { jobs.isEmpty }
+    /// Of all that waits.
+    package var byteCount: Int { writeByteCount + installationByteCount }
 
     /// Queues a write; false when that would pass a bound. A write that alone passes one waits in an empty queue only.
     mutating func append(_ write: PendingWrite) -> Bool {
-        guard isEmpty || (rowCount + write.rowCount <= rowLimit && byteCount + write.byteCount <= byteLimit) else {
+        guard isEmpty || (rowCount + write.rowCount <= rowLimit && writeByteCount + write.byteCount <= byteLimit) else {
             return false
         }
         rowCount += write.rowCount
-        byteCount += write.byteCount
+        writeByteCount += write.byteCount
         jobs.append(.write(write))
         return true
     }
 
-    mutating func append(_ installation: PendingInstallation) {
+    /// Queues an installation; false while another waits, which may be of the same codebook.
+    package mutating func append(_ installation: PendingInstallation) -> Bool {
+        guard !hasInstallation else { return false }
+        hasInstallation = true
+        installationByteCount = installation.bytes.count
         jobs.append(.install(installation))
+        return true
     }
 
     /// Takes the writes at the front that one commit may hold (at least one), or the installation at the front.
-    mutating func popTurn(commitRowLimit: Int, commitByteLimit: Int) -> Turn? {
+    package mutating func popTurn(commitRowLimit: Int, commitByteLimit: Int) -> Turn? {
         var group: [PendingWrite] = []
         var rows = 0
         var bytes = 0
@@ -94,17 +109,18 @@ struct WriteQueue {
             guard group.isEmpty || (rows <= commitRowLimit && bytes <= commitByteLimit) else { break }
             _ = jobs.popFirst()
             rowCount -= write.rowCount
-            byteCount -= write.byteCount
+            writeByteCount -= write.byteCount
             group.append(write)
         }
         if !group.isEmpty { return .writes(group) }
         guard case .install(let installation) = jobs.popFirst() else { return nil }
+        (hasInstallation, installationByteCount) = (false, 0)
         return .install(installation)
     }
 
     mutating func removeAll() -> [Job] {
-        rowCount = 0
-        byteCount = 0
+        (rowCount, writeByteCount) = (0, 0)
+        (hasInstallation, installationByteCount) = (false, 0)
         return jobs.removeAll()
     }
 }

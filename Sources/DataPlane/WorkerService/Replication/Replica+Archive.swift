@@ -37,7 +37,7 @@ extension Replica {
             answer.until = until
         } else {
             // What was ordered in the same millisecond may follow.
-            answer.until = Timestamp(milliseconds: answer.end.time.milliseconds - 1)
+            answer.until = Timestamp(milliseconds: max(answer.end.time.milliseconds, 1) - 1)
             answer.remainingByteCount = monitor.withLock { state in
                 UInt64(state.replication?.horizon.byteCount(after: answer.end.sequence) ?? 0)
             }

@@ -20,16 +20,17 @@ extension Replica {
         under epoch: Epoch,
         answer: @escaping @Sendable (Result<UInt64, WireStatus>) -> Void
     ) throws(WireStatus) {
-        let now = ReplicationClock.now
         let outcome = try monitor.withLock { (state) throws(WireStatus) -> Confirmation in
+            // Of two that ask, the one that comes first asked first.
+            let now = ReplicationClock.now
             let partition = try self.checkWriting(under: epoch, state)
             // Others may order writes of its faces, and it would not be told.
             guard !state.isFrozen else { throw Refusal.frozen(self.shard) }
             guard state.replication != nil else { return .confirmed(partition.committedSequence) }
             if let position = state.replication?.machine.confirmedPosition(since: now) { return .confirmed(position) }
-            let caller = Replication.PositionCaller(asked: now, answer: answer)
-            guard state.replication?.wait(caller) ?? false else {
-                throw Refusal.tooManyStrongReads(self.shard, limit: Replication.positionCallerLimit)
+            let caller = PositionCallers.Caller(asked: now, answer: answer)
+            guard state.replication?.positionCallers.wait(caller) ?? false else {
+                throw Refusal.tooManyStrongReads(self.shard, limit: PositionCallers.limit)
             }
             state.replication?.machine.seekConfirmation(since: now, now: now)
             return .waiting(state.replication?.takeEffects() ?? [])
@@ -44,14 +45,14 @@ extension Replica {
     func answerConfirmed() {
         let now = ReplicationClock.now
         let (confirmed, position, refused) = monitor.withLock {
-            state -> (ArraySlice<Replication.PositionCaller>, UInt64, [Replication.PositionCaller]) in
-            guard state.replication?.hasPositionCallers ?? false else { return ([], 0, []) }
+            state -> (ArraySlice<PositionCallers.Caller>, UInt64, [PositionCallers.Caller]) in
+            guard !(state.replication?.positionCallers.isEmpty ?? true) else { return ([], 0, []) }
             // Whoever leads now, or takes its place, is to be asked anew.
             if state.isFrozen || state.replication?.machine.role != .primary {
-                return ([], 0, state.replication?.takePositionCallers() ?? [])
+                return ([], 0, state.replication?.positionCallers.take() ?? [])
             }
             let (confirmed, position) = state.replication?.takeConfirmedCallers() ?? ([], 0)
-            let late = state.replication?.takePositionCallers(askedBefore: now - Replication.longestCall) ?? []
+            let late = state.replication?.positionCallers.take(askedBefore: now - Replication.longestCall) ?? []
             return (confirmed, position, late)
         }
         for caller in confirmed { caller.answer(.success(position)) }

@@ -12,6 +12,13 @@ extension Replica {
     /// Time that a disk may take for a step of the log before others should order the writes.
     private static let longestStep = Duration.seconds(3)
 
+    /// How long after a restart nobody knows who wanted entries before: archives and replicas have heard of it by then,
+    /// and said how far they are.
+    private static let recallTime = Duration.seconds(3600)
+
+    /// Stretches of the log that is there, in what is always kept.
+    private static let stretchCount = 64
+
     /// Pause before a replica whose disk is full begins anew.
     static let storageFullPause = Duration.seconds(1)
 
@@ -31,6 +38,13 @@ extension Replica {
         do throws(PartitionError) {
             let extent = try partition.logExtent()
             let (log, checkpoints) = try durableLog(of: partition, extent)
+            var horizon = LogHorizon(
+                keptByteCount: options.limits.logBytes,
+                wantedByteCount: options.limits.wantedLogBytes
+            )
+            for stretch in try partition.logStretches(of: options.limits.logBytes / Self.stretchCount) {
+                horizon.appended(stretch.lastSequence, byteCount: stretch.byteCount)
+            }
             let now = ReplicationClock.now
             let isNew = monitor.withLock(\.isNew)
             var replication = Replication(
@@ -44,10 +58,7 @@ extension Replica {
                 ),
                 extent: extent,
                 checkpoints: checkpoints,
-                horizon: LogHorizon(
-                    keptByteCount: options.limits.logBytes,
-                    wantedByteCount: options.limits.wantedLogBytes
-                ),
+                horizon: horizon,
                 now: now
             )
             replication.machine.hasRoom = Self.hasRoom(partition)
@@ -266,18 +277,23 @@ extension Replica {
         return monitor.withLock { $0.stepBegan.map { now - $0 >= Self.longestStep } ?? false }
     }
 
+    /// Whether the process has held the replica for too short a time to know who wanted entries of its log before.
+    func isRecent(at now: Duration) -> Bool { now - born < Self.recallTime }
+
     /// Makes the machine's next step durable.
     ///
     /// - Returns: the error when it asks for the partition to be closed.
     func storeStep(in partition: Partition) -> PartitionError? {
+        let began = ReplicationClock.now
         let transactions = monitor.withLock { state in
             state.replication?.nextTransactions(
                 archived: state.archive.wanted(now: .now),
-                kept: Array(state.outgoing.values)
+                kept: Array(state.outgoing.values),
+                isRecent: isRecent(at: began),
+                storedByteCount: { partition.storedByteCount(of: $0) }
             ) ?? []
         }
         guard !transactions.isEmpty else { return nil }
-        let began = ReplicationClock.now
         monitor.withLock { $0.stepBegan = began }
         defer { noteStepEnd(began) }
         do throws(PartitionError) {

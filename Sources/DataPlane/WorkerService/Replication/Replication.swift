@@ -37,13 +37,7 @@ struct Replication {
         case tell(DiskLoss)
         case answer(Caller, Result<EntriesAppended, WireStatus>)
         case finish(OrderedWrite, Result<WriteReceipt, WireStatus>)
-        case refuse(PositionCaller, WireStatus)
-    }
-
-    /// Who waits for a place in the log that is behind everything acknowledged before it was asked for.
-    struct PositionCaller {
-        let asked: Duration
-        let answer: @Sendable (Result<UInt64, WireStatus>) -> Void
+        case refuse(PositionCallers.Caller, WireStatus)
     }
 
     /// How far a copy is that is being made or sent.
@@ -66,14 +60,14 @@ struct Replication {
 
     /// Longest that a caller is kept.
     static let longestCall = Duration.seconds(5)
-    /// Most that wait for a position.
-    static let positionCallerLimit = 4096
 
     private let shard: ShardID
     var machine: ReplicaStateMachine<LogEntry>
     /// As of the last commit.
     private(set) var extent: LogExtent
     var horizon: LogHorizon
+    /// Whether there were entries when the session began.
+    private let hasFoundLog: Bool
     /// Chain of the last entry ordered here as primary; nil while that is the last on disk.
     private var orderedChain: UInt64?
     private var nextTicket: UInt64 = 0
@@ -82,8 +76,7 @@ struct Replication {
     private(set) var unacknowledgedRowCount = 0
     private(set) var unacknowledgedByteCount = 0
     private var callers: [Caller] = []
-    /// In the order in which they asked.
-    private var positionCallers: [PositionCaller] = []
+    var positionCallers = PositionCallers()
     /// Rows of entries applied since somebody last asked.
     private var appliedRowCount = 0
     /// Entries that are not applied yet and end with a look at what the replica then holds. Ascending.
@@ -112,6 +105,7 @@ struct Replication {
         lastCheckpoint = now
         self.extent = extent
         self.horizon = horizon
+        hasFoundLog = extent.firstLogged <= extent.lastSequence
     }
 
     /// Whether an attempt at a copy is the one that is under way; it is not once the replica has begun its log anew.
@@ -201,7 +195,7 @@ struct Replication {
         let opening = Refusal.opening(shard)
         return takeEffects()
             + takeCallers().map { .answer($0, .failure(opening)) }
-            + takePositionCallers().map { .refuse($0, opening) }
+            + positionCallers.take().map { .refuse($0, opening) }
     }
 
     /// The write is over: what it was told about it is in its receipt.
@@ -221,17 +215,25 @@ struct Replication {
     /// - Parameters:
     ///   - archived: the last entry that an archive has which wants those behind; nil without one.
     ///   - kept: copies that are not being sent, and may be again.
-    mutating func nextTransactions(archived: UInt64?, kept: [OutgoingCopy] = []) -> [LogTransaction] {
+    ///   - isRecent: this process has held the replica for too short a time to know who wanted entries before: all that
+    ///     were found are kept like those that somebody wants.
+    ///   - storedByteCount: how long an entry is in the file.
+    mutating func nextTransactions(
+        archived: UInt64?,
+        kept: [OutgoingCopy],
+        isRecent: Bool,
+        storedByteCount: (LogEntry) -> Int
+    ) -> [LogTransaction] {
         guard let step = machine.nextStep() else { return [] }
         if let sequence = step.truncateAfter {
             horizon.truncated(after: sequence)
             checkpoints.removeAll { $0 > sequence }
         }
         for item in step.append {
-            horizon.appended(item.sequence, byteCount: item.byteCount)
+            horizon.appended(item.sequence, byteCount: storedByteCount(item.payload))
             if case .beginEpoch = item.payload.operation { checkpoints.append(item.sequence) }
         }
-        let wanted = wantedFrom(archived: archived, kept: kept)
+        let wanted = isRecent && hasFoundLog ? 0 : wantedFrom(archived: archived, kept: kept)
         let passed = checkpoints.filter { $0 <= step.applyThrough }
         checkpoints.removeAll { $0 <= step.applyThrough }
         let ends = passed + (passed.last == step.applyThrough ? [] : [step.applyThrough])
@@ -256,13 +258,19 @@ struct Replication {
     /// The last entry, up to a sequence, that may be forgotten so that its embeddings are erased; nil when none may.
     ///
     /// - Parameters:
-    ///   - archived, kept: as in ``nextTransactions(archived:kept:)``.
+    ///   - archived, kept, isRecent: as in ``nextTransactions(archived:kept:isRecent:storedByteCount:)``.
     ///   - isPressing: nobody is waited for any more: a replica that wants the entries needs a copy, and an archive has
     ///     a gap.
-    func erasable(through sequence: UInt64, archived: UInt64?, kept: [OutgoingCopy], isPressing: Bool) -> UInt64? {
+    func erasable(
+        through sequence: UInt64,
+        archived: UInt64?,
+        kept: [OutgoingCopy],
+        isRecent: Bool,
+        isPressing: Bool
+    ) -> UInt64? {
         // The last one applied is kept, since the next one is told by its epoch.
         guard extent.appliedSequence > 0 else { return nil }
-        let wanted = isPressing ? nil : wantedFrom(archived: archived, kept: kept)
+        let wanted = isPressing ? nil : isRecent && hasFoundLog ? 0 : wantedFrom(archived: archived, kept: kept)
         let through = min(sequence, extent.appliedSequence - 1, wanted ?? .max)
         return through >= extent.firstLogged ? through : nil
     }
@@ -314,32 +322,9 @@ struct Replication {
         return late
     }
 
-    var hasPositionCallers: Bool { !positionCallers.isEmpty }
-
-    /// - Returns: false when too many wait already.
-    mutating func wait(_ caller: PositionCaller) -> Bool {
-        guard positionCallers.count < Self.positionCallerLimit else { return false }
-        positionCallers.append(caller)
-        return true
-    }
-
-    /// Those whose position is confirmed, with it: any that asked before one of them is.
-    mutating func takeConfirmedCallers() -> (callers: ArraySlice<PositionCaller>, position: UInt64) {
-        var (count, position) = (0, UInt64(0))
-        while count < positionCallers.count,
-            let confirmed = machine.confirmedPosition(since: positionCallers[count].asked)
-        {
-            (count, position) = (count + 1, confirmed)
-        }
-        defer { positionCallers.removeFirst(count) }
-        return (positionCallers.prefix(count), position)
-    }
-
-    /// Those that have waited for too long, or all when this replica cannot answer any of them.
-    mutating func takePositionCallers(askedBefore time: Duration? = nil) -> [PositionCaller] {
-        let late = positionCallers.filter { caller in time.map { caller.asked < $0 } ?? true }
-        positionCallers.removeFirst(late.count)
-        return late
+    /// Those whose position is confirmed, with it.
+    mutating func takeConfirmedCallers() -> (callers: ArraySlice<PositionCallers.Caller>, position: UInt64) {
+        positionCallers.takeConfirmed { [machine] asked in machine.confirmedPosition(since: asked) }
     }
 }
 

@@ -18,7 +18,6 @@ final class SnapshotShelf: Sendable {
     /// How long a snapshot is kept that nobody asks for.
     static let idleTime = Duration.seconds(600)
     private static let checkInterval = Duration.seconds(30)
-    private static let pageByteLimit = 8 << 20
     private static let queueLimit = 64
 
     private struct Key: Hashable {
@@ -254,7 +253,7 @@ final class SnapshotShelf: Sendable {
                     slice: Int(request.slice),
                     offset: Int(request.offset),
                     limit: request.limit,
-                    byteLimit: Self.pageByteLimit
+                    byteLimit: ReadSnapshot.pageByteLimit
                 )
                 return .success(SnapshotPage(faces: page.faces, isLast: page.isLast))
             } catch {

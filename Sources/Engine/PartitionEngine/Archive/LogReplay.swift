@@ -49,6 +49,10 @@ package struct LogReplay: Sendable {
         guard entry.sequence == position.sequence + 1, entry.continues(position.chain) else {
             throw .notNext(sequence: position.sequence + 1)
         }
+        // So it is where what comes begins behind the cut.
+        guard position.sequence != cut.sequence || position.epoch == cut.epoch else {
+            throw .otherHistory(sequence: cut.sequence)
+        }
         position = ArchivePosition(
             sequence: entry.sequence,
             epoch: entry.epoch,
@@ -148,6 +152,9 @@ package struct LogReplay: Sendable {
         }
         return faces.count > 0 ? faces : nil
     }
+
+    /// The epoch of an entry; nil when it is damaged.
+    package static func epoch(of archived: ArchivedEntry) -> UInt64? { try? entry(archived).epoch }
 
     private static func entry(_ archived: ArchivedEntry) throws(LogReplayError) -> LogEntry {
         do throws(LogEntryError) {

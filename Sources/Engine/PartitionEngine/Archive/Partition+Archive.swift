@@ -73,9 +73,10 @@ extension Partition {
         _ transaction: borrowing ReadTransaction
     ) throws -> Bool {
         if position.sequence == state.sequence { return position.chain == state.chain }
-        guard position.sequence + 1 >= state.firstLogged, position.sequence <= state.lastLogged.sequence else {
-            return false
-        }
+        // A place from outside may be behind everything: nothing is added to it before it is known not to be.
+        guard position.sequence <= state.lastLogged.sequence, position.sequence < .max,
+            position.sequence + 1 >= state.firstLogged
+        else { return false }
         // A new primary has every entry that was committed, and may have yet to apply some.
         if position.sequence > last {
             return try tables.logEntry(position.sequence, transaction).chain == position.chain

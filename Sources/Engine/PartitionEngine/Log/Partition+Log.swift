@@ -150,13 +150,21 @@ extension Partition {
         }
     }
 
-    /// An entry was checked by itself when it was read; here that it is of this collection.
+    /// An entry was checked by itself when it was read; here that it is of this collection, and what folds rely on.
     private func check(_ entry: LogEntry) throws(PartitionError) {
-        guard let embeddings = entry.operation.embeddings, embeddings.shape != shape else { return }
-        throw .invalidWrite(
-            reason: "embeddings of dimension \(embeddings.shape.dimension) and \(embeddings.shape.precision.name) for "
-                + "faces of dimension \(shape.dimension) and \(shape.precision.name)"
-        )
+        guard let embeddings = entry.operation.embeddings else { return }
+        guard embeddings.shape == shape else {
+            throw .invalidWrite(
+                reason: "embeddings of dimension \(embeddings.shape.dimension) and \(embeddings.shape.precision.name) "
+                    + "for faces of dimension \(shape.dimension) and \(shape.precision.name)"
+            )
+        }
+        // Rounded since they were checked: no replica refuses what another has ordered.
+        let tolerance = 2 * UnitLength.tolerance
+        let areUnits = (0..<embeddings.rowCount).allSatisfy {
+            shape.precision.hasUnitLength(embeddings.row($0), tolerance: tolerance)
+        }
+        guard areUnits else { throw .invalidWrite(reason: UnitLength.problem) }
     }
 }
 

@@ -27,9 +27,10 @@ extension Partition {
                     return true
                 }
                 let record = try recoding(reading) ?? RecodingRecord(run: last.run, nextRow: last.firstRow)
-                guard record.run == last.run, (last.firstRow...last.endRow).contains(record.nextRow) else {
+                guard record.run == last.run else {
                     throw PartitionStoreError.malformed(table: "meta", reason: "another run than the last is recoded")
                 }
+                try record.check(in: last)
                 try checkFreeDisk()
                 if record.nextRow < last.endRow {
                     try recodeSlice(of: last, record, newest, reading)
@@ -83,13 +84,16 @@ extension Partition {
             guard let bytes = try unsafe reading.value(of: tables.runs, key: number) else {
                 throw PartitionStoreError.missing(table: "runs", key: UInt64(number))
             }
-            return try unsafe CodeSnapshot.Run(RunManifest(bytes: bytes, run: number), of: self, reading)
+            return try unsafe CodeSnapshot.Run(manifest(bytes, of: number, before), of: self, reading)
         }
         func end(
             _ written: UInt32,
             _ state: inout PartitionState,
             _ transaction: borrowing WriteTransaction
         ) throws {
+            guard written <= run.rowCount else {
+                throw PartitionStoreError.malformed(table: "runs", reason: "a run of more rows than it says")
+            }
             // Rows that died before they were coded again are in no run any more.
             try state.removeTombstones(UInt64(run.rowCount - written))
             try remove([run] + (pending.count > 1 ? pending.map(\.manifest) : []), transaction)

@@ -1,4 +1,5 @@
 internal import FaceModel
+internal import InvertedFileIndex
 internal import LMDB
 internal import PartitionStore
 internal import Synchronization
@@ -11,7 +12,7 @@ package enum ErasingStep: Hashable, Sendable {
     case advanced
     /// Entries of the log through this sequence have to be forgotten first, which the partition does not do by itself.
     case needsLogForgotten(through: UInt64, isPressing: Bool)
-    /// Something has to end first: a read that began before, or coding again from an older codebook.
+    /// Something has to end first: a read that began before.
     case waits
 }
 
@@ -32,11 +33,24 @@ struct ErasingRound: Sendable {
 
     /// Last write whose remnants go.
     let sequence: UInt64
+    /// Of the oldest remnant that may be in the log, when it began; nil when there was none.
+    let oldestLogged: RemnantRecord.Moment?
     /// Dead rows of the unfinished chunk, when it began: readers of later commits may have others for live ones.
     let deadTailRows: [UInt32]
     var stage: Stage
     /// Runs that had dead rows when it began.
     var spoiltRuns: Set<UInt32> = []
+    /// Some of them go only once their rows have been coded again.
+    var leavesCodes = false
+}
+
+/// What a round has left that took everything else away: codes of an older codebook, which ``Partition/recode()`` does
+/// away with, however long that is put off. In memory, as the round was.
+struct LeftCodes: Sendable {
+    /// Last write whose remnants went, but for those codes.
+    let sequence: UInt64
+    /// When the round ended.
+    let moment: RemnantRecord.Moment
 }
 
 /// The bytes of embeddings that belong to no face any more, and how they leave the file within
@@ -107,23 +121,34 @@ extension Partition {
             return .advanced
         }
         guard let oldest = record.oldestOfAll else { return .idle }
-        guard isAtOnce || record.oldestOfRound != nil || schedule.beginsRound(atAge: age(of: oldest)) else {
-            return .idle
-        }
+        let left = leftCodes.withLock { $0 }
+        guard isAtOnce || isDue(record, oldest: oldest, left) else { return .idle }
         let state = try change { $0.beginRound() }
         // What they have written may have codes of rows that are dead by now; it is removed.
         merges.withLock { $0 = [:] }
         let (commit, deadTailRows) = try environment.read { reading -> (UInt64, [UInt32]) in
             (reading.number, try self.deadTailRows(reading))
         }
-        erasingRound.withLock {
-            $0 = ErasingRound(
-                sequence: state.sequence,
-                deadTailRows: deadTailRows,
-                stage: .readers(commit: commit)
-            )
-        }
+        // The log has none of what a round has taken from it, and nobody is pressed to let go of the rest.
+        let round = ErasingRound(
+            sequence: record.oldest == nil ? left?.sequence ?? state.sequence : state.sequence,
+            oldestLogged: left == nil ? oldest : record.oldest,
+            deadTailRows: deadTailRows,
+            stage: .readers(commit: commit)
+        )
+        erasingRound.withLock { $0 = round }
+        leftCodes.withLock { $0 = nil }
         return .advanced
+    }
+
+    /// Whether a round begins by itself: at once when one was cut short. Behind one that has left codes of an older
+    /// codebook it begins when that codebook is gone, and for other remnants when their time has come; and after a
+    /// third of the period, since some of those codes may be gone by then.
+    private func isDue(_ record: RemnantRecord, oldest: RemnantRecord.Moment, _ left: LeftCodes?) -> Bool {
+        guard let left else { return record.oldestOfRound != nil || schedule.beginsRound(atAge: age(of: oldest)) }
+        if codebooks.withLock({ $0.older == nil }) { return true }
+        let waiting = [left.moment] + (record.oldest.map { [$0] } ?? [])
+        return waiting.contains { schedule.beginsRound(atAge: age(of: $0)) }
     }
 
     private func advance(_ round: inout ErasingRound) throws -> ErasingStep {
@@ -136,13 +161,16 @@ extension Partition {
         case .chunks(let next):
             round.stage = try overwriteDeadRows(from: next).map { .chunks(next: $0) } ?? .codes
         case .codes:
-            let left = try environment.read { reading in
+            let (left, isLeftToRecode) = try environment.read { reading -> (Set<UInt32>, Bool) in
                 let loose = try looseRuns(reading).runs
-                return try round.spoiltRuns.filter { run in
+                let left = try round.spoiltRuns.filter { run in
                     try loose.contains(run) || reading.contains(tables.runs, key: run)
                 }
+                return try (left, left.isSubset(of: runsToRecode(reading)))
             }
-            if left.isEmpty {
+            if isLeftToRecode {
+                // Nothing else waits for them: neither the log, nor free pages, nor what is deleted from now on.
+                round.leavesCodes = !left.isEmpty
                 round.stage = .log
             } else if try !removeLooseRuns() {
                 let codebook = codebooks.withLock { $0.newest }
@@ -150,8 +178,7 @@ extension Partition {
             }
         case .log:
             guard try isLogClear(through: round.sequence) else {
-                let oldest = try environment.read { try remnants($0)?.oldestOfAll }
-                let isPressing = oldest.map { schedule.isPressing(atAge: age(of: $0)) } ?? false
+                let isPressing = round.oldestLogged.map { schedule.isPressing(atAge: age(of: $0)) } ?? false
                 return .needsLogForgotten(through: round.sequence, isPressing: isPressing)
             }
             let commit = try environment.lastCommit()
@@ -165,10 +192,27 @@ extension Partition {
                 freedThrough: commit
             )
             guard let sweep else { return .waits }
-            if sweep.nextPage == nil { _ = try change { $0.endRound() } }
+            if sweep.nextPage == nil { try end(round) }
             round.stage = .pages(commit: commit, next: sweep.nextPage ?? .max)
         }
         return .advanced
+    }
+
+    /// What has been left keeps its time: it is told how old it is until it is gone.
+    private func end(_ round: ErasingRound) throws {
+        guard round.leavesCodes else {
+            _ = try change { $0.endRound() }
+            return
+        }
+        let left = LeftCodes(sequence: round.sequence, moment: moment)
+        leftCodes.withLock { $0 = left }
+    }
+
+    /// Runs that ``recode()`` does away with: those of an older codebook, and what it has coded of them.
+    private func runsToRecode(_ reading: borrowing ReadTransaction) throws -> Set<UInt32> {
+        guard let older = codebooks.withLock({ $0.older?.generation }) else { return [] }
+        let runs = try snapshot(reading).runs(ofGeneration: older).map(\.manifest.run)
+        return Set(runs).union(try recoding(reading)?.pendingRuns ?? [])
     }
 
     /// Runs that have codes of dead rows, those that no search scans among them.
@@ -176,13 +220,14 @@ extension Partition {
         // A merge that began with the round copies nothing of what was dead by then.
         let underWay = merges.withLock { $0.values.map(\.run) }
         return try environment.read { reading in
-            let tombstones = try tombstones(reading, rowCount: state(reading).nextRow)
+            let state = try state(reading)
+            let tombstones = try tombstones(reading, rowCount: state.nextRow)
             var runs = Set(try looseRuns(reading).runs).subtracting(underWay)
             try unsafe reading.forEach(in: tables.runs) { entry in
                 guard let run = unsafe entry.uint32Key else {
                     throw PartitionStoreError.malformed(table: "runs", reason: "a key that is no run")
                 }
-                let manifest = try unsafe RunManifest(bytes: entry.value, run: run)
+                let manifest = try unsafe manifest(entry.value, of: run, state)
                 let liveCount = tombstones.liveCount(in: manifest.firstRow..<manifest.endRow)
                 if liveCount < Int(manifest.rowCount) { runs.insert(run) }
                 return .next

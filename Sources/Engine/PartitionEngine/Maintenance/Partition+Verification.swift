@@ -102,7 +102,7 @@ extension Partition {
             guard let number = unsafe entry.uint32Key else {
                 throw PartitionStoreError.malformed(table: "runs", reason: "a key that is no run")
             }
-            let manifest = try unsafe RunManifest(bytes: entry.value, run: number)
+            let manifest = try unsafe manifest(entry.value, of: number, state)
             let rows = try codedRows(of: manifest, transaction, shouldStop)
             chunkCount += Int(manifest.chunkCount)
             if pending.contains(number) { return .next }

@@ -55,6 +55,7 @@ final class CodeSnapshot: @unchecked Sendable {
         transactionNumber = transaction.number
         var generations: [Generation] = []
         var numbers: Set<UInt32> = []
+        let state = try partition.state(transaction)
         let pending = try partition.recoding(transaction)?.pendingRuns ?? []
         try unsafe transaction.forEach(in: partition.tables.runs) { entry in
             guard let number = unsafe entry.uint32Key else {
@@ -66,7 +67,8 @@ final class CodeSnapshot: @unchecked Sendable {
             if let known = earlier?.run(number) {
                 run = known
             } else {
-                run = try unsafe Run(RunManifest(bytes: entry.value, run: number), of: partition, transaction)
+                let manifest = try unsafe partition.manifest(entry.value, of: number, state)
+                run = try Run(manifest, of: partition, transaction)
             }
             let generation = run.manifest.generation
             let index: Int
@@ -119,6 +121,16 @@ extension Partition {
             if kept.map({ $0.transactionNumber < new.transactionNumber }) ?? true { kept = new }
         }
         return new
+    }
+
+    /// What the stored manifest of a run says. It speaks of folded rows alone: who asks which of these live relies
+    /// on that.
+    func manifest(_ bytes: UnsafeRawBufferPointer, of run: UInt32, _ state: PartitionState) throws -> RunManifest {
+        let manifest = try unsafe RunManifest(bytes: bytes, run: run)
+        guard manifest.endRow <= state.foldedRow else {
+            throw PartitionStoreError.malformed(table: "runs", reason: "a run of rows that are in none")
+        }
+        return manifest
     }
 
     /// How far a run has been coded again; nil while none is.

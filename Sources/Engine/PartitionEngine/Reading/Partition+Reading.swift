@@ -5,13 +5,38 @@ internal import PartitionStore
 internal import VectorMath
 
 extension Partition {
+    /// How far a read has got since it last asked whether it should go on.
+    private struct ReadProgress {
+        /// Entries that are passed over, between two questions. A face that is read counts as several.
+        private static let entriesPerStep = 1024
+        static let entriesPerFace = 32
+
+        private var entryCount = 0
+
+        mutating func advance(by count: Int, _ shouldStop: () -> Bool) throws {
+            entryCount += count
+            guard entryCount >= Self.entriesPerStep else { return }
+            entryCount = 0
+            if shouldStop() { throw PartitionError.stopped }
+        }
+    }
+
     /// The faces found among those asked for, in that order; expired faces that are still stored are among them.
-    package func faces(_ ids: [FaceID], includesEmbeddings: Bool) throws(PartitionError) -> [StoredFace] {
+    ///
+    /// - Parameter shouldStop: asked every few dozen faces.
+    /// - Throws: ``PartitionError/stopped`` when it said so.
+    package func faces(
+        _ ids: [FaceID],
+        includesEmbeddings: Bool,
+        shouldStop: () -> Bool = { false }
+    ) throws(PartitionError) -> [StoredFace] {
         do {
             return try environment.read { transaction in
                 let rows = RowReader(partition: self, state: try state(transaction), transaction: transaction.number)
                 var faces: [StoredFace] = []
+                var progress = ReadProgress()
                 for id in ids {
+                    try progress.advance(by: ReadProgress.entriesPerFace, shouldStop)
                     guard let bytes = try unsafe tables.faceRecord(of: id, transaction) else { continue }
                     faces.append(
                         try unsafe storedFace(id, bytes, rows: rows, includesEmbeddings, transaction)
@@ -27,18 +52,23 @@ extension Partition {
     /// The faces that follow `after` in order of id: up to `limit`, and fewer when they would take more than
     /// `byteLimit` bytes (one at least).
     ///
-    /// - Parameter places: on the ring, of the faces that are wanted; the others are passed over.
+    /// - Parameters:
+    ///   - places: on the ring, of the faces that are wanted; the others are passed over.
+    ///   - shouldStop: asked every few dozen faces that are read, or about thousand that are passed over.
+    /// - Throws: ``PartitionError/stopped`` when it said so: a page of those so far could be taken for the last one.
     package func page(
         after: FaceID?,
         places: ClosedRange<UInt64> = 0 ... .max,
         limit: Int,
         byteLimit: Int,
-        includesEmbeddings: Bool
+        includesEmbeddings: Bool,
+        shouldStop: () -> Bool = { false }
     ) throws(PartitionError) -> [StoredFace] {
         do {
             return try environment.read { transaction in
                 let rows = RowReader(partition: self, state: try state(transaction), transaction: transaction.number)
                 var faces: [StoredFace] = []
+                var progress = ReadProgress()
                 var byteCount = 0
                 let range = after.map { KeyRange.from($0) } ?? .all
                 let isWhole = places.lowerBound <= identity.firstHash && identity.lastHash <= places.upperBound
@@ -48,14 +78,17 @@ extension Partition {
                     }
                     if id == after { return .next }
                     if !isWhole, !places.contains(FaceContribution.place(of: id, in: identity.collection.id)) {
+                        try progress.advance(by: 1, shouldStop)
                         return .next
                     }
+                    try progress.advance(by: ReadProgress.entriesPerFace, shouldStop)
                     byteCount += unsafe entry.value.count + (includesEmbeddings ? 4 * shape.dimension : 0)
-                    if !faces.isEmpty, faces.count >= limit || byteCount > byteLimit { return .stop }
+                    if !faces.isEmpty, byteCount > byteLimit { return .stop }
                     faces.append(
                         try unsafe storedFace(id, entry.value, rows: rows, includesEmbeddings, transaction)
                     )
-                    return .next
+                    // Otherwise the next one of few would be looked for among many, for nothing.
+                    return faces.count >= limit ? .stop : .next
                 }
                 return faces
             }

@@ -109,6 +109,7 @@ extension Partition {
         return next
     }
 
+    /// - Throws: when a chunk is gone that has one of the rows, which live.
     private func embeddings(
         of chosen: [UInt32],
         _ state: PartitionState,
@@ -118,7 +119,8 @@ extension Partition {
         var values: [Float] = []
         values.reserveCapacity(chosen.count * shape.dimension)
         for row in chosen {
-            if let floats = try rows.floats(row, transaction) { values.append(contentsOf: floats) }
+            let bytes = try unsafe rows.bytes(of: row, transaction)
+            unsafe values.append(contentsOf: shape.floats(bytes.baseAddress!, count: 1))
         }
         return EmbeddingMatrix(dimension: shape.dimension, values: values)
     }

@@ -95,12 +95,6 @@ struct RowReader {
             count: shape.rowByteCount
         )
     }
-
-    /// The row as float32: `[dimension]`; nil when its chunk is gone.
-    func floats(_ row: UInt32, _ transaction: borrowing ReadTransaction) throws -> [Float]? {
-        guard let bytes = try unsafe self.row(row, transaction) else { return nil }
-        return unsafe shape.floats(bytes, count: 1)
-    }
 }
 
 extension RowChunk.Shape {

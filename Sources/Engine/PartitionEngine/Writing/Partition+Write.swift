@@ -45,6 +45,7 @@ extension Partition {
         for row in rows {
             if let problem = row.metadata.problem { throw .invalidWrite(reason: problem) }
         }
+        guard embeddings.hasUnitLength else { throw .invalidWrite(reason: UnitLength.problem) }
     }
 
     private func check(_ faces: ArchivedFaces, epoch: UInt64) throws(PartitionError) {

@@ -28,10 +28,13 @@ package struct IntakeRecord: Hashable, Sendable {
         self.firstRow = firstRow
     }
 
+    /// Rows whose energies have no finite sum are not counted.
     package mutating func add(rowCount: Int, energy: Double, codedEnergy: Double) {
+        let sums = (energy: self.energy + energy, codedEnergy: self.codedEnergy + codedEnergy)
+        guard sums.energy.isFinite, sums.codedEnergy.isFinite else { return }
         self.rowCount += UInt64(rowCount)
-        self.energy += energy
-        self.codedEnergy += codedEnergy
+        self.energy = sums.energy
+        self.codedEnergy = sums.codedEnergy
         while self.energy >= Self.energyLimit {
             self.energy /= 2
             self.codedEnergy /= 2

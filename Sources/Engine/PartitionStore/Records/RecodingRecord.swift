@@ -47,4 +47,11 @@ package struct RecodingRecord: Hashable, Sendable {
             throw .malformed(table: "meta", reason: "\(error)")
         }
     }
+
+    /// - Throws: when the next row is no row of the run, and not the one behind it.
+    package func check(in run: RunManifest) throws(PartitionStoreError) {
+        guard (run.firstRow...run.endRow).contains(nextRow) else {
+            throw .malformed(table: "meta", reason: "a row of another run is recoded")
+        }
+    }
 }

@@ -31,6 +31,11 @@ extension PartitionTables {
         return entry
     }
 
+    /// How long an entry is in the file: one that brings faces has pages of its own.
+    package func storedByteCount(of entry: LogEntry) -> Int {
+        entry.operation.bringsFaces ? max(entry.byteCount, leastOwnPagesByteCount) : entry.byteCount
+    }
+
     /// What the write of a key answered; nil when it was never made, or its receipt is no longer kept.
     package func receipt(
         of key: IdempotencyKey,

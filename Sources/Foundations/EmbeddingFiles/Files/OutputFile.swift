@@ -11,9 +11,14 @@ package final class OutputFile {
     private static let bufferBytes = 1 << 18
 
     /// Creates the file, replacing one of the same name.
-    package init(path: String) throws(EmbeddingFileError) {
+    ///
+    /// - Parameter isPrivate: whether nobody but the file's owner may read it. One of the same name goes then: whoever
+    ///   may read that one, or has it open, does not get to read this.
+    package init(path: String, isPrivate: Bool = false) throws(EmbeddingFileError) {
         self.path = path
-        descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        if isPrivate { _ = unsafe unlink(path) }
+        let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (isPrivate ? O_EXCL : O_TRUNC)
+        descriptor = unsafe open(path, flags, isPrivate ? 0o600 : 0o644)
         guard descriptor >= 0 else { throw .writeFailed(path: path, errno: errno) }
         buffer.reserveCapacity(Self.bufferBytes)
     }

@@ -6,8 +6,10 @@ package struct JSONLinesWriter {
     private let file: OutputFile
 
     /// Creates the file, replacing one of the same name.
-    package init(path: String) throws(EmbeddingFileError) {
-        file = try OutputFile(path: path)
+    ///
+    /// - Parameter isPrivate: whether nobody but the file's owner may read it.
+    package init(path: String, isPrivate: Bool = false) throws(EmbeddingFileError) {
+        file = try OutputFile(path: path, isPrivate: isPrivate)
     }
 
     /// - Parameter face: an embedding of finite numbers.

@@ -21,11 +21,18 @@ package struct NpyWriter {
     private let file: OutputFile
 
     /// Creates the file, replacing one of the same name.
-    package init(path: String, dimension: Int, precision: NpyPrecision = .float32) throws(EmbeddingFileError) {
+    ///
+    /// - Parameter isPrivate: whether nobody but the file's owner may read it.
+    package init(
+        path: String,
+        dimension: Int,
+        precision: NpyPrecision = .float32,
+        isPrivate: Bool = false
+    ) throws(EmbeddingFileError) {
         precondition((1...embeddingFileDimensionLimit).contains(dimension), "dimension \(dimension) is out of range")
         self.dimension = dimension
         self.precision = precision
-        file = try OutputFile(path: path)
+        file = try OutputFile(path: path, isPrivate: isPrivate)
         try file.append(NpyHeader.rendered(type: precision.type, rows: 0, columns: dimension))
     }
 

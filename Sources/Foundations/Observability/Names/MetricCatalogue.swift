@@ -133,7 +133,7 @@ package enum MetricCatalogue {
     package static let partialAnswers = Metric(
         "mien_partial_answers_total",
         .counter,
-        "Searches of which a part of the collection was missing, refused ones among them"
+        "Searches that did not cover all of the collection, refused ones among them"
     )
     package static let missingShards = Metric(
         "mien_missing_shards_total",

@@ -188,7 +188,7 @@ extension World {
         if settings.fault == .otherKeyOnRetry, call.number > write.parts.count {
             request.key += UInt64(call.number) << 40
         }
-        let age = routedWrites[call.write]!.machine.age(ofPart: call.part)
+        let age = routedWrites[call.write]!.machine.age(ofPart: call.part, now: now - write.began)
         let shard = ShardRoute(shard: target.placement.shard, epoch: target.placement.epoch)
         let (from, to) = (Self.name(ofController: write.controller), target.worker)
         note("controller \(write.controller) sends \(request) to \(to.low)/\(shard.shard.index), age \(age)")

@@ -30,6 +30,7 @@ enum BackupTarget {
                 let sealed = content + BackupDigest(of: content).bytes
                 let volume = try ArchiveVolume(bytes: sealed, object: "volume")
                 precondition(volume.encoded() == sealed, "a volume is another after it was written")
+                goOn(from: volume, BackupDigest(of: sealed))
             } else if kind % 5 == 4 {
                 let sealed = content + sealOfBlock(content)
                 let segment = try LogSegment(bytes: sealed, object: "segment")
@@ -45,6 +46,33 @@ enum BackupTarget {
         } catch {
             return false
         }
+    }
+
+    /// What archives, restores and lists make of a volume.
+    private static func goOn(from volume: ArchiveVolume, _ digest: BackupDigest) {
+        let name = BackupName.Volume(
+            collection: volume.collection,
+            number: volume.number,
+            revision: volume.revision,
+            digest: digest
+        )
+        var book = ArchiveBook(
+            collection: volume.collection,
+            name: volume.name,
+            cluster: volume.cluster,
+            head: (name, volume)
+        )
+        for now in [Timestamp.computable.lowerBound, Timestamp.computable.upperBound] {
+            _ = book.written.map { now.milliseconds - $0.milliseconds }
+            let page = book.page(adding: [], standings: volume.standings, now: now)
+            // The last number that there is cannot be gone on from.
+            guard let next = try? ArchiveVolume(bytes: page.bytes, object: "volume") else { return }
+            precondition(next.written == now, "a page is another than was to be written")
+            book.stored(page)
+        }
+        guard let chain = try? ArchiveChain(of: volume, named: name) else { return }
+        _ = (chain.until, chain.gapCount, chain.byteCount, chain.entryCount, chain.replaced)
+        _ = chain.volumesToPrune(keeping: [])
     }
 
     private static func sealOfBlock(_ content: [UInt8]) -> [UInt8] {

@@ -12,7 +12,11 @@ extension FuzzTarget {
             let records = [ClusterRecordTarget.metadata, ClusterMetadata(clusterID: NodeID(high: 1, low: 2))].map {
                 ClusterRecords.records(of: $0)
             }
-            return (records + [records[1] + ClusterRecordTarget.sharedRecords]).map { ClusterRecordTarget.bytes($0) }
+            let more = [
+                records[1] + ClusterRecordTarget.sharedRecords,
+                ClusterRecords.records(of: ClusterRecordTarget.restored),
+            ]
+            return (records + more).map { ClusterRecordTarget.bytes($0) }
         },
         accepts: { ClusterRecordTarget.accepts($0) }
     )
@@ -125,6 +129,17 @@ enum ClusterRecordTarget {
                 ShardID(collection: id, index: 1): ShardPin(workers: [worker]),
             ]
         )
+    }()
+
+    /// With what is there only while a collection is restored, and after it.
+    fileprivate static let restored: ClusterMetadata = {
+        var restored = metadata
+        for id in metadata.collections.keys {
+            restored.collections[id]!.restoration = RestorationRecord(backup: "people-1")
+            restored.collections[id]!.restored = [UInt8](repeating: 5, count: RestorationRecord.digestByteCount)
+            restored.collections[id]!.settledLoss = Timestamp(milliseconds: 12)
+        }
+        return restored
     }()
 
     /// One of each kind, and every change of replicas.

@@ -40,11 +40,16 @@ enum ObjectListingTarget {
     }
 
     private static func encoded(_ text: String) -> String {
-        var encoded = text
-        for (character, entity) in [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")] {
-            encoded.replace(character, with: entity)
+        var encoded = String.UnicodeScalarView()
+        for character in text.unicodeScalars {
+            switch character {
+            case "&": encoded.append(contentsOf: "&amp;".unicodeScalars)
+            case "<": encoded.append(contentsOf: "&lt;".unicodeScalars)
+            case ">": encoded.append(contentsOf: "&#x3E;".unicodeScalars)
+            default: encoded.append(character)
+            }
         }
-        return encoded
+        return String(encoded)
     }
 
     fileprivate static let seeds: [[UInt8]] = [
@@ -61,6 +66,6 @@ enum ObjectListingTarget {
         <ListBucketResult><IsTruncated>false</IsTruncated>\
         <Contents><Size>18446744073709551615</Size><Key>x</Key></Contents></ListBucketResult>
         """,
-        "<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>",
+        "<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>",
     ].map { Array($0.utf8) }
 }

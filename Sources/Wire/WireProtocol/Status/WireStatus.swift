@@ -8,6 +8,9 @@ package struct WireStatus: Error, Hashable, Sendable {
     /// The peer was lost while the call was under way there, and may have died of it. Known on this side only: it goes
     /// over no wire.
     package var isLoss = false
+    /// No connection to the peer came about, be it that nobody answered or that one side refuses the other: what
+    /// another peer says may be different. Known on this side only: it goes over no wire.
+    package var isOfConnection = false
     /// Nothing of the call was done, and nothing of it will be. Otherwise that is not known. What earlier sendings of
     /// the same call did is not meant.
     package var hasNoEffect = false
@@ -28,6 +31,13 @@ package struct WireStatus: Error, Hashable, Sendable {
     package var withoutEffect: WireStatus {
         var status = self
         status.hasNoEffect = true
+        return status
+    }
+
+    /// The same of a connection that did not come about.
+    package var ofConnection: WireStatus {
+        var status = self
+        status.isOfConnection = true
         return status
     }
 }

@@ -92,7 +92,7 @@ package final class PeerClient: Sendable {
                 }
                 result = .success(connection)
             } catch {
-                result = .failure(error)
+                result = .failure(error.ofConnection)
             }
             let ended = result
             let (waiters, discardsConnection) = machine.withLock { $0.attemptEnded(ended, now: .now()) }

@@ -36,13 +36,15 @@ package final class WireConnection: Sendable {
         channel.close(promise: nil)
     }
 
-    /// Connects and says hello.
+    /// Connects and says hello. The token goes beyond this machine under TLS alone: without it everyone between could
+    /// read it.
     ///
     /// - Parameters:
     ///   - timeout: for all of it.
     ///   - keepAlive: a peer that is silent this long is pinged; silent as long again, it is given up.
     ///   - features: optional behaviour that is offered: what this build knows, or less, as an earlier build does.
-    /// - Throws: `unavailable` when nobody answers; what the node says when it refuses the hello.
+    /// - Throws: `unavailable` when nobody answers; `unauthenticated` where a token would be sent in clear; what the
+    ///   node says when it refuses the hello.
     package static func connect(
         to address: NodeAddress,
         as role: PeerRole,
@@ -54,6 +56,13 @@ package final class WireConnection: Sendable {
         keepAlive: Duration = .seconds(15),
         features: WireFeatures = .known
     ) async throws(WireStatus) -> WireConnection {
+        guard token.isEmpty || tls != nil || address.isLoopback else {
+            throw WireStatus(
+                .unauthenticated,
+                "the token is not sent to \(address) without TLS, because others could read it on the way. Set up TLS "
+                    + "on both sides"
+            )
+        }
         let hello = try Frame.encode(
             Hello(
                 lowestVersion: WireVersion.lowest,

@@ -47,8 +47,12 @@ package final class ServerCall: Sendable {
 
     /// Answers the call. Only the first answer counts.
     package func reply(_ message: some WireMessage) {
+        reply(message, holding: nil)
+    }
+
+    private func reply(_ message: some WireMessage, holding share: (any CallByteShare)?) {
         guard stream.takeAnswer() else { return }
-        sender.send(message, stream: stream.id)
+        sender.send(message, stream: stream.id, holding: share)
     }
 
     /// Answers the call by a status. Only the first answer counts.
@@ -60,8 +64,12 @@ package final class ServerCall: Sendable {
     ///
     /// The task is part of the caller's trace, and is cancelled when the caller cancels or its connection closes. An
     /// error that is no ``WireStatusConvertible`` is answered as `internalError`, without its text.
-    /// - Parameter ended: is told the answer, a status where `body` threw, before it is sent.
+    /// - Parameters:
+    ///   - share: what counts the call's bytes. It is held until the answer has been written to the socket, or never
+    ///     will be: that may be long after the call, when the peer reads nothing.
+    ///   - ended: is told the answer, a status where `body` threw, before it is sent.
     package func run(
+        holding share: (any CallByteShare)? = nil,
         ended: @Sendable @escaping (any WireMessage) -> Void = { _ in },
         _ body: @Sendable @escaping () async throws -> any WireMessage
     ) {
@@ -69,7 +77,7 @@ package final class ServerCall: Sendable {
             await SearchSpan.continuing(traceparent) {
                 let answer = await Self.answer(body)
                 ended(answer)
-                reply(answer)
+                reply(answer, holding: share)
             }
         }
         stream.attach(task)
@@ -88,9 +96,16 @@ package final class ServerCall: Sendable {
     }
 }
 
+/// What counts the bytes of one call, from its request to its answer, for as long as it lives.
+package protocol CallByteShare: AnyObject, Sendable {
+    /// The answer is made: from now on its bytes are those of the call.
+    func settle(answerByteCount: Int)
+}
+
 /// What carries answers to the peer.
 protocol ReplySender: Sendable {
-    func send(_ message: some WireMessage, stream: UInt64)
+    /// - Parameter share: held until the message is written, or never will be.
+    func send(_ message: some WireMessage, stream: UInt64, holding share: (any CallByteShare)?)
 }
 
 /// The state of one request, shared by its connection and its handler.

@@ -276,21 +276,35 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         send(frame)
     }
 
-    private func send(_ frame: ByteBuffer) {
+    /// - Parameter share: held until the frame is written, or never will be.
+    private func send(_ frame: ByteBuffer, holding share: (any CallByteShare)? = nil) {
         guard let context, context.channel.isActive else { return }
         queuedByteCount += frame.readableBytes
         metrics.noteSent(frame.readableBytes)
-        context.write(wrapOutboundOut(frame), promise: nil)
+        var promise: EventLoopPromise<Void>?
+        if let share {
+            let written = context.eventLoop.makePromise(of: Void.self)
+            written.futureResult.whenComplete { _ in withExtendedLifetime(share) {} }
+            promise = written
+        }
+        context.write(wrapOutboundOut(frame), promise: promise)
         if isReading { hasUnflushed = true } else { context.flush() }
     }
 
     /// Sends the answer of a request under way.
     ///
-    /// - Parameter status: what the answer is when it is not the reply.
-    func finish(_ stream: UInt64, with frame: ByteBuffer, status: StatusCode?) {
+    /// - Parameters:
+    ///   - status: what the answer is when it is not the reply.
+    ///   - share: held until the answer is written, or never will be.
+    func finish(
+        _ stream: UInt64,
+        with frame: ByteBuffer,
+        status: StatusCode?,
+        holding share: (any CallByteShare)?
+    ) {
         guard let ended = streams.removeValue(forKey: stream) else { return }
         metrics.requestEnded(ended.type, status, took: .since(ended.began))
-        send(frame)
+        send(frame, holding: share)
         if machine.finished(stream) { closeAfterFlush() }
     }
 
@@ -343,7 +357,7 @@ private struct ConnectionReplySender: ReplySender {
     let payloadLimit: UInt32
     let laterFields: Bool
 
-    func send(_ message: some WireMessage, stream: UInt64) {
+    func send(_ message: some WireMessage, stream: UInt64, holding share: (any CallByteShare)?) {
         let frame: ByteBuffer
         var status = (message as? WireStatus)?.code
         do throws(WireStatus) {
@@ -355,10 +369,13 @@ private struct ConnectionReplySender: ReplySender {
             frame = refusal
             status = error.code
         }
+        share?.settle(answerByteCount: frame.readableBytes)
         if connection.eventLoop.inEventLoop {
-            connection.value.finish(stream, with: frame, status: status)
+            connection.value.finish(stream, with: frame, status: status, holding: share)
         } else {
-            connection.eventLoop.execute { [status] in connection.value.finish(stream, with: frame, status: status) }
+            connection.eventLoop.execute { [status] in
+                connection.value.finish(stream, with: frame, status: status, holding: share)
+            }
         }
     }
 }

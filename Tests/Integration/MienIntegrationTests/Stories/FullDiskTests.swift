@@ -147,7 +147,7 @@ extension Integration {
             return listed
         }
 
-        @Test(.enabled(if: Stage.mayMount, "no file system may be mounted"), .timeLimit(.minutes(1)))
+        @Test(.enabled(if: Stage.mayMount, "no file system may be mounted"), .timeLimit(.minutes(3)))
         func aFullDiskTakesNoNewCollectionAndItsNodeGoesOn() async throws {
             try await Stage.play { stage in
                 let disk = try stage.mountMemory("worker-1", mebibytes: 1)
@@ -178,8 +178,9 @@ extension Integration {
                     "64",
                     "--model",
                     "m",
+                    // The coordinator keeps a twentieth of it to answer in.
                     "--timeout",
-                    "1"
+                    "20"
                 )
                 #expect(created.status == 69 && created.error.contains("not hosted yet"), "\(created)")
                 #expect(created.error.contains("at \(cluster.workerAddresses[0]): "), "\(created)")
@@ -193,6 +194,24 @@ extension Integration {
                 }
                 try await check([face.0: face.1], client)
                 await client.close()
+            }
+        }
+
+        /// Nobody can write to `/dev/full`, as to a log's disk that is full.
+        @Test(.timeLimit(.minutes(1)), arguments: ["json", "text"])
+        func aNodeWhoseLogCannotBeWrittenGoesOn(format: String) async throws {
+            try await Stage.play { stage in
+                let node = [
+                    stage.binary, "dev", "--listen", "127.0.0.1:0", "--data", stage.path("data"), "--log-level",
+                    "debug", "--set", "log.format=\(format)",
+                ]
+                let process = try await stage.launch(["/bin/sh", "-c", "exec \"$0\" \"$@\" 2>/dev/full"] + node)
+                try await eventually("the node serves", within: .seconds(20)) {
+                    if let status = process.status { throw StoryError("it ended with status \(status)") }
+                    return process.output.contains("Serving:") ? () : nil
+                }
+                process.terminate()
+                #expect(try await process.end(within: .seconds(15)) == 0)
             }
         }
 

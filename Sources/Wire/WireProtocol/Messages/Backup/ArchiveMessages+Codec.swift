@@ -15,6 +15,9 @@ extension ArchivePosition: WireValue {
             chain: try reader.integer("chain"),
             time: try Timestamp(decoding: &reader)
         )
+        guard isPossible else {
+            throw .invalid(field: "archive position", rule: "another must be able to follow, and its time be one")
+        }
     }
 }
 
@@ -78,6 +81,9 @@ extension LogRead: WireMessage {
             entries.end.epoch >= entries.start.epoch, zip(times, times.dropFirst()).allSatisfy({ $0 <= $1 })
         else {
             throw .invalid(field: "entries", rule: "they must be those between both ends, in order of time")
+        }
+        guard entries.until.map({ Timestamp.computable.contains($0) }) ?? true else {
+            throw .invalid(field: "until", rule: "it must be a time of 1970 to 9999")
         }
     }
 }

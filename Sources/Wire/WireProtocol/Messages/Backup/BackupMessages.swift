@@ -94,6 +94,7 @@ package struct SnapshotDescription: Hashable, Sendable {
 /// Client → coordinator → worker: faces of one slice of the ring, as they are stored, in the order of the ring.
 package struct ReadSnapshot: Hashable, Sendable {
     package static let limitRange = 1...10_000
+    package static let pageByteLimit = 8 << 20
 
     package var route: SnapshotRoute
     package var slice: UInt8

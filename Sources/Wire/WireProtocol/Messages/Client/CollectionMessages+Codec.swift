@@ -212,10 +212,16 @@ extension DeleteCollection: WireRequest {
     package typealias Reply = CollectionDeleted
     package static var type: MessageType { .deleteCollection }
 
-    package func encode(into writer: inout PayloadWriter) { writer.string(name, "collection name") }
+    package func encode(into writer: inout PayloadWriter) {
+        writer.string(name, "collection name")
+        writer.later { $0.optional(id) }
+    }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
-        self.init(name: try reader.string("collection name", limit: NameLimit.collection))
+        self.init(
+            name: try reader.string("collection name", limit: NameLimit.collection),
+            id: try reader.later(nil) { (reader) throws(WireDecodingError) in try reader.optional("collection") }
+        )
     }
 }
 

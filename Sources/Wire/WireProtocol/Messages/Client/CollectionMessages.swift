@@ -226,9 +226,13 @@ package struct CollectionList: Hashable, Sendable {
 
 package struct DeleteCollection: Hashable, Sendable {
     package var name: String
+    /// The collection that is meant: another one that has its name by then is left alone. Nil for whichever has it,
+    /// from a build that does not tell.
+    package var id: CollectionID?
 
-    package init(name: String) {
+    package init(name: String, id: CollectionID? = nil) {
         self.name = name
+        self.id = id
     }
 }
 

@@ -1,3 +1,4 @@
+import ClusterModel
 import FaceModel
 import NIOCore
 
@@ -71,8 +72,13 @@ extension PayloadWriter {
 }
 
 extension PayloadReader {
+    /// What an age is read as that is longer than its 32 bits can say, 49.7 days: whatever was ever forgotten may be
+    /// what is asked for.
+    private static let longestAge = Duration.seconds(100 * 365 * 86_400)
+
     mutating func age() throws(WireDecodingError) -> Duration {
-        .milliseconds(try integer("age") as UInt32)
+        let milliseconds: UInt32 = try integer("age")
+        return milliseconds == .max ? Self.longestAge : .milliseconds(milliseconds)
     }
 }
 
@@ -208,10 +214,19 @@ extension FaceList: WireMessage {
     package static var type: MessageType { .faceList }
     package var expectedByteCount: Int { faces.expectedByteCount }
 
-    package func encode(into writer: inout PayloadWriter) { writer.array(faces) }
+    package func encode(into writer: inout PayloadWriter) {
+        writer.array(faces)
+        writer.later { writer in
+            writer.flag(hasLoss)
+            epoch.encode(into: &writer)
+        }
+    }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(faces: try reader.array("faces"))
+        (hasLoss, epoch) = try reader.later((hasLoss, epoch)) { (reader) throws(WireDecodingError) in
+            (try reader.flag("loss"), try Epoch(decoding: &reader))
+        }
     }
 }
 
@@ -277,9 +292,11 @@ extension FacePage: WireMessage {
     package func encode(into writer: inout PayloadWriter) {
         writer.array(faces)
         writer.optional(next)
+        writer.later { $0.flag(hasLoss) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(faces: try reader.array("faces"), next: try reader.optional("next"))
+        hasLoss = try reader.later(false) { (reader) throws(WireDecodingError) in try reader.flag("loss") }
     }
 }

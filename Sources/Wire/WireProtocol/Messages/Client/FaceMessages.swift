@@ -1,3 +1,4 @@
+package import ClusterModel
 package import FaceModel
 
 /// What a write reached: shard index → sequence. A read that carries it sees the write, or fails.
@@ -112,9 +113,15 @@ package struct LatestToken: Hashable, Sendable {
 /// The faces found among those asked for, in the order asked; absent ones are left out.
 package struct FaceList: Sendable {
     package var faces: [StoredFace]
+    /// What ``Coverage/hasLoss`` is, said by a coordinator: an absent face may be one of those that were given up.
+    package var hasLoss: Bool
+    /// By which the worker's replica goes; 0 from a coordinator, or from a worker that does not say.
+    package var epoch: Epoch
 
-    package init(faces: [StoredFace]) {
+    package init(faces: [StoredFace], hasLoss: Bool = false, epoch: Epoch = Epoch(0)) {
         self.faces = faces
+        self.hasLoss = hasLoss
+        self.epoch = epoch
     }
 }
 
@@ -168,9 +175,12 @@ package struct FacePage: Sendable {
     package var faces: [StoredFace]
     /// Where the next page begins; nil after the last.
     package var next: ListPosition?
+    /// What ``Coverage/hasLoss`` is: the pages do not list those that were given up.
+    package var hasLoss: Bool
 
-    package init(faces: [StoredFace], next: ListPosition?) {
+    package init(faces: [StoredFace], next: ListPosition?, hasLoss: Bool = false) {
         self.faces = faces
         self.next = next
+        self.hasLoss = hasLoss
     }
 }

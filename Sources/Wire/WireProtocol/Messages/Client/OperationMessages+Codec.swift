@@ -341,7 +341,7 @@ extension OperationDescription.Rollout.Shard: WireValue {
 }
 
 extension OperationDescription.Step: WireValue {
-    package static var leastByteCount: Int { ReplicaChange.leastByteCount + 46 }
+    package static var leastByteCount: Int { ReplicaChange.leastByteCount + 44 }
 
     package func encode(into writer: inout PayloadWriter) {
         writer.string(collection, "collection name")

@@ -68,10 +68,14 @@ package struct ReadLosses: Hashable, Sendable {
     package var collection: String
     /// Forget them: answers do not tell of them any more.
     package var isSettling: Bool
+    /// Those that are back, as they were listed: what came since stays. Nil for all of them, from a build that does not
+    /// tell.
+    package var settled: [LossList.Loss]?
 
-    package init(collection: String, isSettling: Bool = false) {
+    package init(collection: String, isSettling: Bool = false, settled: [LossList.Loss]? = nil) {
         self.collection = collection
         self.isSettling = isSettling
+        self.settled = settled
     }
 }
 
@@ -169,12 +173,19 @@ extension ReadLosses: WireRequest {
     package func encode(into writer: inout PayloadWriter) {
         writer.string(collection, "collection name")
         writer.flag(isSettling)
+        writer.later { writer in
+            writer.flag(settled != nil)
+            if let settled { writer.array(settled) }
+        }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
             collection: try reader.string("collection name", limit: NameLimit.collection),
-            isSettling: try reader.flag("is settling")
+            isSettling: try reader.flag("is settling"),
+            settled: try reader.later(nil) { (reader) throws(WireDecodingError) in
+                try reader.flag("mark of those that are back") ? try reader.array("losses that are back") : nil
+            }
         )
     }
 }
