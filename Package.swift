@@ -360,6 +360,7 @@ let package = Package(
             path: "Sources/Testing/HTTPScripting",
             swiftSettings: memorySafe
         ),
+        .target(name: "PortHolding", path: "Sources/Testing/PortHolding", swiftSettings: memorySafe),
         .target(
             name: "TraceRecording",
             dependencies: [
@@ -487,7 +488,7 @@ let package = Package(
         .testTarget(
             name: "WireTransportTests",
             dependencies: [
-                "Checksum", "ClusterModel", "FaceModel", "WireProtocol", "WireTransport",
+                "Checksum", "ClusterModel", "FaceModel", "PortHolding", "WireProtocol", "WireTransport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -500,7 +501,7 @@ let package = Package(
             name: "ClusterControllerTests",
             dependencies: [
                 "ClusterController", "ClusterModel", "ClusterState", "Etcd", "FaceModel", "HTTPScripting", "LMDB",
-                "Observability", "WireProtocol", "WireTransport",
+                "Observability", "PortHolding", "WireProtocol", "WireTransport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -518,8 +519,8 @@ let package = Package(
         .testTarget(
             name: "QueryRouterTests",
             dependencies: [
-                "Backups", "ClusterModel", "FaceModel", "Observability", "QueryRouter", "TraceRecording",
-                "WireProtocol",
+                "Backups", "ClusterModel", "FaceModel", "Observability", "PortHolding", "QueryRouter",
+                "TraceRecording", "WireProtocol",
                 "WireTransport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -5,6 +5,7 @@ import FaceModel
 import Logging
 import NIOCore
 import NIOPosix
+import PortHolding
 import Testing
 import WireProtocol
 import WireTransport
@@ -79,7 +80,7 @@ final class ControlCluster: Sendable {
         between: () -> Void = {}
     ) async throws -> ControlCluster {
         await stop()
-        let heldPort = HeldPort(address.port)
+        let heldPort = HeldPort(address.port) { Issue.record("\($0)") }
         defer { withExtendedLifetime(heldPort) {} }
         between()
         return try await ControlCluster(path: path, port: address.port, token: token, options: options)

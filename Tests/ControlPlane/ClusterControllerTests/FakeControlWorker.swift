@@ -3,7 +3,9 @@ import ClusterModel
 import FaceModel
 import NIOCore
 import NIOPosix
+import PortHolding
 import Synchronization
+import Testing
 import WireProtocol
 import WireTransport
 
@@ -121,7 +123,8 @@ final class FakeControlWorker: Sendable {
         }
         guard let server = server.withLock({ $0 }) else { return }
         await server.shutdown(gracePeriod: .zero)
-        heldPorts.withLock { $0.append(HeldPort(server.address.port)) }
+        let port = HeldPort(server.address.port) { Issue.record("\($0)") }
+        heldPorts.withLock { $0.append(port) }
         self.server.withLock { $0 = nil }
     }
 

@@ -4,8 +4,10 @@ import Logging
 import NIOCore
 import NIOPosix
 import Observability
+import PortHolding
 import QueryRouter
 import Synchronization
+import Testing
 import Tracing
 import WireProtocol
 import WireTransport
@@ -352,7 +354,8 @@ final class FakeCluster: Sendable {
     /// Stops a worker's server; from then on calls to its port are refused.
     func stop(_ number: Int) async {
         await servers[number].shutdown(gracePeriod: .zero)
-        heldPorts.withLock { $0.append(HeldPort(servers[number].address.port)) }
+        let port = HeldPort(servers[number].address.port) { Issue.record("\($0)") }
+        heldPorts.withLock { $0.append(port) }
     }
 
     /// Starts a stopped worker again where it was.

@@ -220,17 +220,23 @@ import WorkerService
         }
     }
 
+    /// Hosts the shard with so many faces, tens of thousands.
+    private func hosted(_ count: Int, _ harness: WorkerHarness) async throws -> [FaceID] {
+        _ = try await harness.call(test.host())
+        let ids = test.ids(count)
+        for first in stride(from: 0, to: ids.count, by: 10_000) {
+            _ = try await harness.call(test.enrol(Array(ids[first..<first + 10_000])))
+        }
+        return ids
+    }
+
     /// The only face of a narrow part of the ring comes last of all: an empty page would say that there is none.
     @Test func aListingThatIsCutShortIsRefusedAndNeverEmpty() async throws {
         let folder = TemporaryFolder()
         var options = WorkerHarness.options(folder)
         options.searchThreadCount = 1
         try await WorkerHarness.with(options) { [options] harness in
-            _ = try await harness.call(test.host())
-            let ids = test.ids(20_000)
-            for first in stride(from: 0, to: ids.count, by: 10_000) {
-                _ = try await harness.call(test.enrol(Array(ids[first..<first + 10_000])))
-            }
+            let ids = try await hosted(20_000, harness)
             let place = FaceIDHash.hash(ids.last!, in: test.collection.id)
             let list = ShardList(
                 route: test.route(),
@@ -414,11 +420,7 @@ import WorkerService
         var options = WorkerHarness.options(folder)
         options.searchThreadCount = 1
         try await WorkerHarness.with(options) { [options] harness in
-            _ = try await harness.call(test.host())
-            let ids = test.ids(30_000)
-            for first in stride(from: 0, to: ids.count, by: 10_000) {
-                _ = try await harness.call(test.enrol(Array(ids[first..<first + 10_000])))
-            }
+            let ids = try await hosted(30_000, harness)
             let search = longSearch(ids)
             let whole = try await cost(of: search, harness, options)
             let turn = test.search(Array(ids.prefix(64)))
@@ -451,11 +453,7 @@ import WorkerService
         var options = WorkerHarness.options(folder)
         options.searchThreadCount = 1
         try await WorkerHarness.with(options) { [options] harness in
-            _ = try await harness.call(test.host())
-            let ids = test.ids(20_000)
-            for first in stride(from: 0, to: ids.count, by: 10_000) {
-                _ = try await harness.call(test.enrol(Array(ids[first..<first + 10_000])))
-            }
+            let ids = try await hosted(20_000, harness)
             let search = longSearch(ids)
             let whole = try await cost(of: search, harness, options)
             let before = rowsVisited(options)

@@ -1,5 +1,6 @@
 import ClusterModel
 import NIOCore
+import PortHolding
 import Synchronization
 import Testing
 import WireProtocol
@@ -34,7 +35,7 @@ struct PeerClientTests {
         let client = Fixture.peerClient(first.address, token: token)
         #expect(try await client.call(DeleteCollection(name: "1"), deadline: Fixture.soon).faceCount == 1)
         await first.shutdown(gracePeriod: .zero)
-        let heldPort = HeldPort(first.address.port)
+        let heldPort = HeldPort(first.address.port) { Issue.record("\($0)") }
         defer { withExtendedLifetime(heldPort) {} }
         // While it is away calls fail, and fail fast.
         let clock = ContinuousClock()
@@ -99,7 +100,7 @@ struct PeerClientTests {
             group: Fixture.group
         )
         await server.shutdown(gracePeriod: .zero)
-        let heldPort = HeldPort(server.address.port)
+        let heldPort = HeldPort(server.address.port) { Issue.record("\($0)") }
         defer { withExtendedLifetime(heldPort) {} }
         let client = Fixture.peerClient(server.address)
         for _ in 0..<2 {

@@ -1,6 +1,7 @@
 import ClusterModel
 import FaceModel
 import NIOCore
+import PortHolding
 import Synchronization
 import Testing
 import WireProtocol
@@ -523,7 +524,7 @@ struct WireConnectionTests {
             group: Fixture.group
         )
         await server.shutdown(gracePeriod: .zero)
-        let heldPort = HeldPort(server.address.port)
+        let heldPort = HeldPort(server.address.port) { Issue.record("\($0)") }
         defer { withExtendedLifetime(heldPort) {} }
         let status = await Fixture.status { () async throws(WireStatus) in
             try await WireConnection.connect(
