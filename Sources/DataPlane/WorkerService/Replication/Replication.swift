@@ -233,7 +233,7 @@ struct Replication {
             horizon.appended(item.sequence, byteCount: storedByteCount(item.payload))
             if case .beginEpoch = item.payload.operation { checkpoints.append(item.sequence) }
         }
-        let wanted = isRecent && hasFoundLog ? 0 : wantedFrom(archived: archived, kept: kept)
+        let wanted = wantedFrom(archived: archived, kept: kept, isRecent: isRecent)
         let passed = checkpoints.filter { $0 <= step.applyThrough }
         checkpoints.removeAll { $0 <= step.applyThrough }
         let ends = passed + (passed.last == step.applyThrough ? [] : [step.applyThrough])
@@ -249,9 +249,12 @@ struct Replication {
         return transactions
     }
 
-    /// Entries behind this one are wanted by somebody; nil when none is known to.
-    private func wantedFrom(archived: UInt64?, kept: [OutgoingCopy]) -> UInt64? {
-        (copies.values.map(\.wantedFrom) + kept.map(\.wantedFrom) + [machine.wantedFrom, archived].compactMap { $0 })
+    /// Entries behind this one are wanted by somebody, or may be; nil when none is known to.
+    private func wantedFrom(archived: UInt64?, kept: [OutgoingCopy], isRecent: Bool) -> UInt64? {
+        if isRecent, hasFoundLog { return 0 }
+        return
+            (copies.values.map(\.wantedFrom) + kept.map(\.wantedFrom)
+            + [machine.wantedFrom, archived].compactMap { $0 })
             .min()
     }
 
@@ -270,7 +273,7 @@ struct Replication {
     ) -> UInt64? {
         // The last one applied is kept, since the next one is told by its epoch.
         guard extent.appliedSequence > 0 else { return nil }
-        let wanted = isPressing ? nil : isRecent && hasFoundLog ? 0 : wantedFrom(archived: archived, kept: kept)
+        let wanted = isPressing ? nil : wantedFrom(archived: archived, kept: kept, isRecent: isRecent)
         let through = min(sequence, extent.appliedSequence - 1, wanted ?? .max)
         return through >= extent.firstLogged ? through : nil
     }
