@@ -104,7 +104,7 @@ let package = Package(
         .target(
             name: "Backups",
             dependencies: [
-                "BinaryCoding", "Checksum", "ClusterModel", "FaceModel", "FaceRecords",
+                "BinaryCoding", "Checksum", "ClusterModel", "FaceModel", "FaceRecords", "Threads",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             path: "Sources/Foundations/Backups",

@@ -1,8 +1,5 @@
 /// Every problem of a configuration at once; a node that gets it does not start (exit status 78, `EX_CONFIG`).
 package struct NodeConfigurationError: Error, Equatable, CustomStringConvertible {
-    /// `EX_CONFIG` of sysexits.h.
-    package static let exitStatus: Int32 = 78
-
     /// At least one; in the order of the file's lines, then the environment, then the command line.
     package let problems: [ConfigurationProblem]
 

@@ -11,15 +11,21 @@ enum ArchivePlace {
     static func opening(
         _ place: String,
         group: any EventLoopGroup
-    ) throws(NodeStartError) -> @Sendable () throws(BackupError) -> any BackupStore {
+    ) throws(NodeStartError) -> @Sendable () async throws(BackupError) -> any BackupStore {
         guard place.hasPrefix("s3://") else {
-            // Not made: what is missing may be a disk that is not mounted.
-            return { () throws(BackupError) in try FolderStore(place, createsFolder: false) }
+            return { () async throws(BackupError) in
+                // Not made: what is missing may be a disk that is not mounted.
+                try await ThreadedStore.opening(place) { () throws(BackupError) in
+                    let store = try FolderStore(place, createsFolder: false)
+                    try store.checkIsWritable()
+                    return store
+                }
+            }
         }
         do throws(ObjectStoreOptions.Problem) {
             let options = try ObjectStoreOptions(place: place, environment: ProcessInfo.processInfo.environment)
             // What it cannot be told now it is told at the next turn.
-            return { () throws(BackupError) in ObjectStore(options, retries: .brief, group: group) }
+            return { () async throws(BackupError) in ObjectStore(options, retries: .brief, group: group) }
         } catch {
             throw .archive(error.description)
         }

@@ -33,6 +33,7 @@ package enum NodeServer {
         _ configuration: CoordinatorConfiguration,
         whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
+        CoreFiles.forbid()
         CutFileWatch.begin()
         StartInterruption.begin()
         let logger = NodeLog.start(configuration.log)
@@ -66,6 +67,7 @@ package enum NodeServer {
         _ configuration: WorkerConfiguration,
         whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
+        CoreFiles.forbid()
         CutFileWatch.begin()
         StartInterruption.begin()
         let logger = NodeLog.start(configuration.log)
@@ -117,6 +119,7 @@ package enum NodeServer {
         on group: any EventLoopGroup,
         whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
+        CoreFiles.forbid()
         CutFileWatch.begin()
         StartInterruption.begin()
         let logger = NodeLog.start(configuration.log)

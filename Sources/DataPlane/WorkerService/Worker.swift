@@ -220,6 +220,7 @@ package final class Worker: Service {
             control: parts.control,
             limits: options.limits,
             memory: memory,
+            erasurePeriod: options.partition.erasurePeriod,
             latestReport: parts.latestReport.get
         )
         options.metrics.collect(collector.collect)

@@ -49,10 +49,14 @@ package final class Partition: Sendable {
     let isDiskShort = Atomic(false)
 
     /// Makes a partition in a folder that is absent, empty, or holds what an interrupted `create` left.
+    ///
+    /// - Parameter standsIn: whether faces of its range have been written to others that are lost. A write that was
+    ///   first tried before it began may have been done there.
     package static func create(
         at directory: String,
         identity: PartitionIdentity,
-        options: PartitionOptions
+        options: PartitionOptions,
+        standsIn: Bool = false
     ) throws(PartitionError) -> Partition {
         do {
             let environment = try openEnvironment(directory, options: options, create: true)
@@ -65,11 +69,8 @@ package final class Partition: Sendable {
                 try transaction.put(tables.meta, key: MetaKey.state, value: PartitionState().encoded())
                 let digest = DigestRecord(uncountedRow: .max)
                 try transaction.put(tables.meta, key: MetaKey.digest, value: digest.encoded())
-                try transaction.put(
-                    tables.meta,
-                    key: MetaKey.receiptTimes,
-                    value: ReceiptTimesRecord.ofNothing.encoded()
-                )
+                let receiptTimes = standsIn ? ReceiptTimesRecord.ofOthers(until: 0) : .ofNothing
+                try transaction.put(tables.meta, key: MetaKey.receiptTimes, value: receiptTimes.encoded())
                 try transaction.put(tables.meta, key: MetaKey.remnants, value: RemnantRecord().encoded())
             }
             return try Partition(environment: environment, tables: tables, options: options)
@@ -97,7 +98,7 @@ package final class Partition: Sendable {
 
     /// Removes a closed partition's files and its folder; does nothing when the folder is absent.
     package static func remove(at directory: String) throws(PartitionError) {
-        for file in ["data.mdb", "lock.mdb", "mien.lock"] {
+        for file in [Environment.damageMarkName, "data.mdb", "lock.mdb", "mien.lock"] {
             let path = "\(directory)/\(file)"
             if unsafe unlink(path) != 0, errno != ENOENT {
                 throw .store(.environment(.io(path: path, errno: errno)))

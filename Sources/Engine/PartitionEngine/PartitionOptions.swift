@@ -57,6 +57,8 @@ package struct PartitionOptions: Sendable {
     package var earlierReceipts = EarlierReceipts()
     /// Writes are refused while less than this is free on the disk.
     package var minimumFreeByteCount: UInt64 = 64 << 20
+    /// Whether codes that lie in memory in small pages are read back into large ones when nothing else is to be done.
+    package var settlesCodes = true
     /// How long deletions are remembered: as long as the oldest backup is kept, and longer.
     package var erasureRetention = Duration.seconds(400 * 86_400)
     /// How long after a deletion the face's bytes may still be in the partition's file: above zero. See

@@ -137,8 +137,13 @@ package struct ArchiveVolume: Hashable, Sendable {
     /// Parts after which a volume is full, and the most that one can have: a round brings a few for each shard.
     package static let partLimit = 512
     package static let longestByteCount = 16 << 20
-    private static let magic: UInt32 = 0x4352_414d
     private static let layout: UInt16 = 1
+    private static let form = SealedObject(
+        magic: "MARC",
+        layouts: 1...layout,
+        longestByteCount: longestByteCount,
+        name: "a volume of an archive"
+    )
     private static let partByteCount = 125
     private static let standingByteCount = 60
 
@@ -151,9 +156,8 @@ package struct ArchiveVolume: Hashable, Sendable {
     package var byteCount: UInt64 { parts.reduce(0) { $0 + UInt64($1.segment?.byteCount ?? 0) } }
 
     package func encoded() -> [UInt8] {
-        var writer = ByteWriter(reservingByteCount: 512 + parts.count * Self.partByteCount)
-        writer.write(Self.magic)
-        writer.write(Self.layout)
+        let byteCount = 512 + parts.count * Self.partByteCount
+        var writer = Self.form.begin(layout: Self.layout, reservingByteCount: byteCount)
         writer.write(UInt16(0))
         writer.write(collection.high)
         writer.write(collection.low)
@@ -184,8 +188,7 @@ package struct ArchiveVolume: Hashable, Sendable {
             Self.write(standing.position, to: &writer)
             writer.write(standing.until.milliseconds)
         }
-        writer.write(bytes: BackupDigest(of: writer.bytes).bytes)
-        return writer.bytes
+        return Self.form.seal(&writer)
     }
 
     private static func write(_ shard: Shard, to writer: inout ByteWriter) {
@@ -205,27 +208,9 @@ package struct ArchiveVolume: Hashable, Sendable {
     ///
     /// - Parameter object: names it in an error.
     package init(bytes: [UInt8], object: String) throws(BackupError) {
-        guard bytes.count > BackupDigest.byteCount + 8, bytes.count <= Self.longestByteCount else {
-            throw .damaged(object: object, reason: "it has \(bytes.count) bytes")
-        }
-        guard bytes[..<4].elementsEqual("MARC".utf8) else {
-            throw .damaged(object: object, reason: "it does not begin as a volume of an archive does")
-        }
-        _ = try BackupError.layout(of: bytes, in: 1...Self.layout, object: object)
-        let content = Array(bytes.dropLast(BackupDigest.byteCount))
-        guard BackupDigest(of: content) == BackupDigest(bytes: Array(bytes.suffix(BackupDigest.byteCount))) else {
-            throw .damaged(object: object, reason: "its digest is wrong: it was cut or changed")
-        }
-        do throws(BinaryCodingError) {
-            self = try unsafe content.span.bytes.withUnsafeBytes { content throws(BinaryCodingError) in
-                var reader = unsafe ByteReader(content)
-                try reader.skip(byteCount: 6)
-                let volume = try ArchiveVolume(&reader)
-                try reader.finish()
-                return volume
-            }
-        } catch {
-            throw .damaged(object: object, reason: "\(error)")
+        self = try Self.form.open(bytes, object: object) {
+            (reader: inout ByteReader, _: UInt16) throws(BinaryCodingError) -> ArchiveVolume in
+            try ArchiveVolume(&reader)
         }
         if let problem { throw .damaged(object: object, reason: problem) }
     }
@@ -248,9 +233,11 @@ package struct ArchiveVolume: Hashable, Sendable {
         }
         written = Timestamp(milliseconds: try reader.read())
         parts = []
-        for _ in 0..<(try Self.count(&reader, of: Self.partByteCount)) { parts.append(try Self.readPart(&reader)) }
+        for _ in 0..<(try reader.readCount(leastByteCount: Self.partByteCount)) {
+            parts.append(try Self.readPart(&reader))
+        }
         standings = []
-        for _ in 0..<(try Self.count(&reader, of: Self.standingByteCount)) {
+        for _ in 0..<(try reader.readCount(leastByteCount: Self.standingByteCount)) {
             standings.append(
                 Standing(
                     shard: try Self.readShard(&reader),
@@ -295,19 +282,6 @@ package struct ArchiveVolume: Hashable, Sendable {
             chain: try reader.read(),
             time: Timestamp(milliseconds: try reader.read())
         )
-    }
-
-    /// A count that the rest can hold.
-    private static func count(
-        _ reader: inout ByteReader,
-        of byteCount: Int
-    ) throws(BinaryCodingError) -> Int {
-        let offset = reader.offset
-        let count = Int(try reader.read(UInt32.self))
-        guard count <= reader.remainingByteCount / byteCount else {
-            throw .invalidValue(field: "count", offset: offset)
-        }
-        return count
     }
 
     /// What its parts say against each other, as a sentence; nil when they agree.

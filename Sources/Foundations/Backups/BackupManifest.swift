@@ -157,9 +157,14 @@ package struct BackupManifest: Hashable, Sendable {
 
     /// Longest manifest that is read: a billion faces.
     package static let longestByteCount = 64 << 20
-    private static let magic: UInt32 = 0x504b_424d
     package static let layout: UInt16 = 2
     private static let layoutWithoutCodebook: UInt16 = 1
+    private static let form = SealedObject(
+        magic: "MBKP",
+        layouts: layoutWithoutCodebook...layout,
+        longestByteCount: longestByteCount,
+        name: "a manifest"
+    )
 
     /// Bytes of all blocks.
     package var byteCount: UInt64 { blocks.reduce(0) { $0 + UInt64($1.byteCount) } }
@@ -181,9 +186,8 @@ package struct BackupManifest: Hashable, Sendable {
     package func blocks(ofSlice slice: Int) -> [Block] { blocks.filter { Int($0.slice) == slice } }
 
     package func encoded() -> [UInt8] {
-        var writer = ByteWriter(reservingByteCount: 8192 + blocks.count * 41)
-        writer.write(Self.magic)
-        writer.write(codebook == nil ? Self.layoutWithoutCodebook : Self.layout)
+        let layout = codebook == nil ? Self.layoutWithoutCodebook : Self.layout
+        var writer = Self.form.begin(layout: layout, reservingByteCount: 8192 + blocks.count * 41)
         writer.write(UInt16(prefixBits))
         writer.write(created.milliseconds)
         writer.write(string: softwareVersion)
@@ -222,36 +226,18 @@ package struct BackupManifest: Hashable, Sendable {
             writer.write(bytes: block.digest.bytes)
         }
         codebook?.write(to: &writer)
-        writer.write(bytes: BackupDigest(of: writer.bytes).bytes)
-        return writer.bytes
+        return Self.form.seal(&writer)
     }
 
     /// Reads a manifest from anywhere; nothing in it is believed before its digest is right.
     ///
     /// - Parameter object: names it in an error.
     package init(bytes: [UInt8], object: String) throws(BackupError) {
-        guard bytes.count > BackupDigest.byteCount + 8, bytes.count <= Self.longestByteCount else {
-            throw .damaged(object: object, reason: "it has \(bytes.count) bytes")
-        }
-        guard bytes[..<4].elementsEqual("MBKP".utf8) else {
-            throw .damaged(object: object, reason: "it does not begin as a manifest does")
-        }
-        let layout = try BackupError.layout(of: bytes, in: Self.layoutWithoutCodebook...Self.layout, object: object)
-        let content = Array(bytes.dropLast(BackupDigest.byteCount))
-        guard BackupDigest(of: content) == BackupDigest(bytes: Array(bytes.suffix(BackupDigest.byteCount))) else {
-            throw .damaged(object: object, reason: "its digest is wrong: it was cut or changed")
-        }
-        do throws(BinaryCodingError) {
-            self = try unsafe content.span.bytes.withUnsafeBytes { content throws(BinaryCodingError) in
-                var reader = unsafe ByteReader(content)
-                try reader.skip(byteCount: 6)
-                var manifest = try BackupManifest(&reader)
-                if layout != Self.layoutWithoutCodebook { manifest.codebook = try Codebook(&reader) }
-                try reader.finish()
-                return manifest
-            }
-        } catch {
-            throw .damaged(object: object, reason: "\(error)")
+        self = try Self.form.open(bytes, object: object) {
+            (reader: inout ByteReader, layout: UInt16) throws(BinaryCodingError) -> BackupManifest in
+            var manifest = try BackupManifest(&reader)
+            if layout != Self.layoutWithoutCodebook { manifest.codebook = try Codebook(&reader) }
+            return manifest
         }
         if let problem { throw .damaged(object: object, reason: problem) }
     }
@@ -288,7 +274,7 @@ package struct BackupManifest: Hashable, Sendable {
         )
         erasureKey = ErasureKey(high: try reader.read(), low: try reader.read())
         shards = []
-        for _ in 0..<(try Self.count(&reader, leastByteCount: 60)) {
+        for _ in 0..<(try reader.readCount(leastByteCount: 60)) {
             let index = try reader.read(UInt32.self)
             let offset = reader.offset
             let (first, last) = (try reader.read(UInt64.self), try reader.read(UInt64.self))
@@ -308,7 +294,7 @@ package struct BackupManifest: Hashable, Sendable {
         slices = []
         for _ in 0..<FaceContribution.sliceCount { slices.append(try reader.read()) }
         blocks = []
-        for _ in 0..<(try Self.count(&reader, leastByteCount: 41)) {
+        for _ in 0..<(try reader.readCount(leastByteCount: 41)) {
             blocks.append(
                 Block(
                     slice: try reader.read(),
@@ -318,19 +304,6 @@ package struct BackupManifest: Hashable, Sendable {
                 )
             )
         }
-    }
-
-    /// A count that the rest can hold.
-    fileprivate static func count(
-        _ reader: inout ByteReader,
-        leastByteCount: Int
-    ) throws(BinaryCodingError) -> Int {
-        let offset = reader.offset
-        let count = Int(try reader.read(UInt32.self))
-        guard count <= reader.remainingByteCount / leastByteCount else {
-            throw .invalidValue(field: "count", offset: offset)
-        }
-        return count
     }
 
     /// What its parts say against each other, as a sentence; nil when they agree.
@@ -400,7 +373,7 @@ extension BackupManifest.Codebook {
         calibrationProbeCount = try reader.read()
         energyShare = try reader.readFloat()
         calibration = []
-        for _ in 0..<(try BackupManifest.count(&reader, leastByteCount: 20)) {
+        for _ in 0..<(try reader.readCount(leastByteCount: 20)) {
             calibration.append(
                 CalibrationPoint(
                     leastSimilarity: try reader.readFloat(),

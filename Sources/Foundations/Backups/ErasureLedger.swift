@@ -2,8 +2,8 @@ internal import BinaryCoding
 package import FaceModel
 internal import FaceRecords
 
-/// A collection's ledger of erasures as a file: who was deleted when, under pseudonyms. Without the key, which is in
-/// backups and not here, it tells of nobody.
+/// A collection's ledger of erasures as a file: who was deleted or expired when, under pseudonyms. Without the key,
+/// which is in backups and not here, it tells of nobody.
 ///
 /// | bytes | field |
 /// |---|---|
@@ -42,17 +42,21 @@ package struct ErasureLedger: Hashable, Sendable {
 
     /// Longest ledger that is read: some 26 million erasures.
     package static let longestByteCount = 1 << 30
-    private static let magic: UInt32 = 0x4744_4c4d
     private static let layout: UInt16 = 1
+    private static let form = SealedObject(
+        magic: "MLDG",
+        layouts: 1...layout,
+        longestByteCount: longestByteCount,
+        name: "a ledger of erasures"
+    )
     private static let erasureByteCount = 40
 
     /// By which it is known whether a ledger is of a key.
     package static func mark(of key: ErasureKey) -> UInt128 { key.pseudonym(of: FaceID(high: 0, low: 0)) }
 
     package func encoded() -> [UInt8] {
-        var writer = ByteWriter(reservingByteCount: 256 + erasures.count * Self.erasureByteCount)
-        writer.write(Self.magic)
-        writer.write(Self.layout)
+        let byteCount = 256 + erasures.count * Self.erasureByteCount
+        var writer = Self.form.begin(layout: Self.layout, reservingByteCount: byteCount)
         writer.write(UInt16(0))
         writer.write(collection.high)
         writer.write(collection.low)
@@ -67,8 +71,7 @@ package struct ErasureLedger: Hashable, Sendable {
             writer.write(erasure.version.sequence)
             writer.write(erasure.time.milliseconds)
         }
-        writer.write(bytes: BackupDigest(of: writer.bytes).bytes)
-        return writer.bytes
+        return Self.form.seal(&writer)
     }
 
     /// Its bytes, of which it is known that they can be read.
@@ -100,25 +103,10 @@ package struct ErasureLedger: Hashable, Sendable {
     ///
     /// - Parameter object: names it in an error.
     package init(bytes: [UInt8], object: String) throws(BackupError) {
-        guard bytes.count > BackupDigest.byteCount + 8, bytes.count <= Self.longestByteCount,
-            bytes[..<4].elementsEqual("MLDG".utf8)
-        else { throw .damaged(object: object, reason: "it is no ledger of erasures") }
-        _ = try BackupError.layout(of: bytes, in: 1...Self.layout, object: object)
-        let content = Array(bytes.dropLast(BackupDigest.byteCount))
-        guard BackupDigest(of: content) == BackupDigest(bytes: Array(bytes.suffix(BackupDigest.byteCount))) else {
-            throw .damaged(object: object, reason: "its digest is wrong: it was cut or changed")
-        }
-        do throws(BinaryCodingError) {
-            self = try unsafe content.span.bytes.withUnsafeBytes { content throws(BinaryCodingError) in
-                var reader = unsafe ByteReader(content)
-                try reader.skip(byteCount: 6)
-                guard try reader.read(UInt16.self) == 0 else { throw .invalidValue(field: "zero", offset: 6) }
-                let ledger = try ErasureLedger(&reader)
-                try reader.finish()
-                return ledger
-            }
-        } catch {
-            throw .damaged(object: object, reason: "\(error)")
+        self = try Self.form.open(bytes, object: object) {
+            (reader: inout ByteReader, _: UInt16) throws(BinaryCodingError) -> ErasureLedger in
+            guard try reader.read(UInt16.self) == 0 else { throw .invalidValue(field: "zero", offset: 6) }
+            return try ErasureLedger(&reader)
         }
         let times = Timestamp.computable
         guard times.contains(since), times.contains(until), erasures.allSatisfy({ times.contains($0.time) }) else {
@@ -132,11 +120,7 @@ package struct ErasureLedger: Hashable, Sendable {
         keyMark = try reader.read()
         since = Timestamp(milliseconds: try reader.read())
         until = Timestamp(milliseconds: try reader.read())
-        let offset = reader.offset
-        let count = Int(try reader.read(UInt32.self))
-        guard count <= reader.remainingByteCount / Self.erasureByteCount else {
-            throw .invalidValue(field: "count", offset: offset)
-        }
+        let count = try reader.readCount(leastByteCount: Self.erasureByteCount)
         erasures = []
         erasures.reserveCapacity(count)
         for _ in 0..<count {
@@ -210,7 +194,8 @@ package struct ErasureFilter: Sendable {
     private let key: ErasureKey
     private let earliestCut: FaceVersion
     private let start: Timestamp
-    private var erased: [UInt128: FaceVersion] = [:]
+    /// Of each pseudonym the latest write by the collection that was backed up.
+    private var erased: [UInt128: (version: FaceVersion, time: Timestamp)] = [:]
     private var erasedElsewhere: Set<UInt128> = []
     private var spans: [(since: Timestamp, until: Timestamp)] = []
 
@@ -231,11 +216,13 @@ package struct ErasureFilter: Sendable {
         if isOwn { spans.append((ledger.since, ledger.until)) }
         for erasure in ledger.erasures where concerns(erasure, isOwn: isOwn) {
             let pseudonym = erasure.pseudonym
-            if isOwn {
-                erased[pseudonym] = max(erased[pseudonym] ?? erasure.version, erasure.version)
-            } else {
+            guard isOwn else {
                 erasedElsewhere.insert(pseudonym)
+                continue
             }
+            let (version, time) = (erasure.version, erasure.time)
+            if let known = erased[pseudonym], (known.version, known.time) >= (version, time) { continue }
+            erased[pseudonym] = (version, time)
         }
     }
 
@@ -249,13 +236,22 @@ package struct ErasureFilter: Sendable {
             : erasure.time.milliseconds >= start.milliseconds - Self.clockDifference
     }
 
-    /// Whether a face was deleted in this version or a later one. One that was enrolled again after that is another.
+    /// Whether a face was deleted in this version or a later one, or has expired in the collection that was backed up
+    /// before this version would have. One that was enrolled again after that is another.
+    ///
+    /// A version whose own time was over then goes in, and expires by itself: what an interrupted restoration has sent
+    /// is what it sends when it goes on, whatever has expired meanwhile.
     ///
     /// - Parameter isOfBackup: false for what the log brought after the backup: the collection had it, or had it again,
     ///   whatever was deleted from others meanwhile.
     package func isErased(_ row: ArchivedFaces.Row, isOfBackup: Bool = true) -> Bool {
         let pseudonym = key.pseudonym(of: row.id)
-        if let version = erased[pseudonym], version > row.version { return true }
+        if let deletion = erased[pseudonym], deletion.version > row.version { return true }
+        if let expiry = erased[ErasureKey.ofExpired(pseudonym)], expiry.version > row.version,
+            row.metadata.expires.map({ $0 > expiry.time }) ?? true
+        {
+            return true
+        }
         return isOfBackup && erasedElsewhere.contains(pseudonym)
     }
 

@@ -8,7 +8,10 @@ internal import Synchronization
 /// Whoever made a folder or an object that is there may have been killed before its name was on the disk: a store that
 /// makes its folder, or is locked, sees to that again. No link is followed: what is not a plain file or folder of the
 /// backup's own is refused. Names come from digests and checked texts only.
-package final class FolderStore: BackupStore {
+///
+/// Its calls wait for the disk on the thread that makes them. Tasks, which share their threads with others, use it
+/// through a ``ThreadedStore``.
+package final class FolderStore: BackupStore, BlockingStore {
     private static let partialSuffix = ".partial"
     /// Nobody writes one object for longer.
     private static let longestWrite = 3600
@@ -39,6 +42,14 @@ package final class FolderStore: BackupStore {
     deinit {
         lockFile.withLock { file in
             if let file { Glibc.close(file) }
+        }
+    }
+
+    /// Refuses a folder on what is mounted read-only, as all of it is for most services of systemd: nothing says so
+    /// before something is written.
+    package func checkIsWritable() throws(BackupError) {
+        guard unsafe access(place, W_OK) == 0 || errno != EROFS else {
+            throw Self.failure(place, "written to (by a service of systemd, unless ReadWritePaths= names it)")
         }
     }
 

@@ -90,10 +90,8 @@ package struct LogSegment: Hashable, Sendable {
         guard try reader.read(UInt16.self) == 0 else { throw .invalidValue(field: "zero", offset: 6) }
         collection = CollectionID(high: try reader.read(), low: try reader.read())
         shardIndex = try reader.read()
-        let count = Int(try reader.read(UInt32.self))
-        guard count > 0, count <= reader.remainingByteCount / 16 else {
-            throw .invalidValue(field: "entry count", offset: 28)
-        }
+        let count = try reader.readCount(leastByteCount: 16)
+        guard count > 0 else { throw .invalidValue(field: "entry count", offset: 28) }
         firstSequence = try reader.read()
         guard firstSequence > 0, firstSequence <= .max - UInt64(count) else {
             throw .invalidValue(field: "first sequence", offset: 32)

@@ -83,6 +83,15 @@ package struct ByteReader: ~Copyable {
         return unsafe Array(bytes[offset..<offset + count])
     }
 
+    /// A count of 32 bits of what takes at least `leastByteCount` bytes each, checked against the bytes that are there
+    /// before anything is allocated.
+    package mutating func readCount(leastByteCount: Int) throws(BinaryCodingError) -> Int {
+        let start = offset
+        let count = Int(try read(UInt32.self))
+        guard count <= remainingByteCount / leastByteCount else { throw .invalidValue(field: "count", offset: start) }
+        return count
+    }
+
     /// A count of 16 bits, then UTF-8.
     package mutating func readString() throws(BinaryCodingError) -> String {
         let byteCount = Int(try read(UInt16.self))

@@ -19,14 +19,15 @@ package struct ErasureKey: Hashable, Sendable {
     }
 }
 
-/// One deletion, as it is remembered: under a pseudonym, never the face's id.
+/// One deletion, or the removal of a face that had expired, as it is remembered: under a pseudonym, never the face's
+/// id. A deletion is remembered whether the face was there or not.
 package struct Erasure: Hashable, Sendable {
-    /// Keyed hash of the face's id.
+    /// Keyed hash of the face's id; of one that had expired, the complement of that.
     package var pseudonym: UInt128
-    /// Of the write that deleted it. What the face was in this version or before must not come back; what was enrolled
+    /// Of the write that removed it. What the face was in this version or before must not come back; what was enrolled
     /// later under its id is another face.
     package var version: FaceVersion
-    /// By the clock of the replica that keeps it.
+    /// By the clock of the replica that keeps it; of an expiry not before the time at which the face was to expire.
     package var time: Timestamp
 
     package init(pseudonym: UInt128, version: FaceVersion, time: Timestamp) {

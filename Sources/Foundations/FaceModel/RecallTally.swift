@@ -41,10 +41,10 @@ package struct RecallTally: Hashable, Sendable {
 
     package static func + (left: RecallTally, right: RecallTally) -> RecallTally {
         RecallTally(
-            matchCount: left.matchCount + right.matchCount,
-            foundMatchCount: left.foundMatchCount + right.foundMatchCount,
-            mateCount: left.mateCount + right.mateCount,
-            foundMateCount: left.foundMateCount + right.foundMateCount
+            matchCount: left.matchCount &+ right.matchCount,
+            foundMatchCount: left.foundMatchCount &+ right.foundMatchCount,
+            mateCount: left.mateCount &+ right.mateCount,
+            foundMateCount: left.foundMateCount &+ right.foundMateCount
         )
     }
 

@@ -10,4 +10,11 @@ extension ErasureKey {
             hash.add(face.low)
         }
     }
+
+    /// What a face is called there that was removed because it had expired.
+    package func pseudonym(ofExpired face: FaceID) -> UInt128 { Self.ofExpired(pseudonym(of: face)) }
+
+    /// The same for the pseudonym of one that was deleted. It is another one, since an expiry counts in the ledger of
+    /// the collection itself alone: in a copy a face may have expired that has been given more time in the original.
+    package static func ofExpired(_ pseudonym: UInt128) -> UInt128 { ~pseudonym }
 }

@@ -127,7 +127,8 @@ extension LMDBError: CustomStringConvertible {
         case .io(let path, let errno):
             "The system reported an error on \(path) (\(Self.message(errno))); check the disk and the kernel log."
         case .corrupted(let path):
-            "\(path)/data.mdb is damaged; restore it from a copy or a replica."
+            "\(path)/data.mdb is damaged; restore it from a copy or a replica, and remove the file damage beside it, "
+                + "if there is one, with it."
         case .other(let path, let code, let message):
             "LMDB gave the unexpected result \(code) on \(path) (\(message)); please report it."
         }

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// A thread of the process's own, for work that blocks or computes for long.
 ///
@@ -78,8 +79,31 @@ import Glibc
         }
     }
 
+    /// The same, for work that may never end: nil once the task is cancelled. The thread goes on by itself then, and
+    /// nobody hears what came of it.
+    package static func runUntilCancelled<R: Sendable>(
+        name: String,
+        priority: Priority = .normal,
+        _ body: @escaping @Sendable () -> R
+    ) async -> R? {
+        let (wait, relay) = (Wait<R>(), relay)
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: CheckedContinuation<R?, Never>) in
+                wait.begin(continuation)
+                let thread = WorkerThread(name: name, priority: priority) {
+                    let result = body()
+                    let isQueued = relay.submit(.init(run: { wait.end(result) }, abandon: {}))
+                    precondition(isQueued, "it has no limit, and is never stopped")
+                }
+                thread.detach()
+            }
+        } onCancel: {
+            wait.end(nil)
+        }
+    }
+
     /// Wakes tasks for threads that yield: what the pool of tasks starts a thread for runs as whoever woke the task
-    /// does, and would yield as well. Made by the first task that calls ``run(name:priority:_:)``.
+    /// does, and would yield as well. Made by the first task that waits for a thread.
     private static let relay = BoundedExecutor(name: "relay", threadCount: 1, queueLimit: .max)
 
     /// Lets the thread clean up after itself, instead of ``join()``.
@@ -94,6 +118,37 @@ import Glibc
         let bytes = Array(name.utf8)
         _ = unsafe bytes.withUnsafeBytes { unsafe write(file, $0.baseAddress, $0.count) }
         close(file)
+    }
+
+    /// A task that waits for a thread, until the one ends or the other is cancelled, whichever comes first.
+    private final class Wait<R: Sendable>: Sendable {
+        private enum State {
+            /// Can move to: `waiting`, `ended`.
+            case unbegun
+            /// Can move to: `ended`.
+            case waiting(CheckedContinuation<R?, Never>)
+            case ended
+        }
+
+        private let state = Mutex(State.unbegun)
+
+        func begin(_ continuation: CheckedContinuation<R?, Never>) {
+            let isOver = state.withLock { state in
+                guard case .unbegun = state else { return true }
+                state = .waiting(continuation)
+                return false
+            }
+            if isOver { continuation.resume(returning: nil) }
+        }
+
+        func end(_ result: R?) {
+            let continuation = state.withLock { state -> CheckedContinuation<R?, Never>? in
+                defer { state = .ended }
+                guard case .waiting(let continuation) = state else { return nil }
+                return continuation
+            }
+            continuation?.resume(returning: result)
+        }
     }
 
     private final class Body {

@@ -88,7 +88,8 @@ package enum BLAS {
     /// Eigenvalues, greatest first, and eigenvectors of a symmetric matrix, by LAPACK's divide and conquer `ssyevd`.
     ///
     /// The component of largest magnitude of each vector (the first of equals) is positive.
-    /// - Parameter matrix: `[order × order]`; the lower triangle is read.
+    /// - Parameter matrix: `[order × order]`; the lower triangle is read. Finite: of rows that are of unit length where
+    ///   they come from elsewhere.
     /// - Returns: `values[i]` belongs to row `i` of `vectors`, `[order × order]` row-major, each of unit length.
     package static func symmetricEigen(_ matrix: [Float], order: Int) -> (values: [Float], vectors: [Float]) {
         precondition(order >= 1 && matrix.count == order * order, "matrix must be order × order")

@@ -23,18 +23,6 @@ package struct Matrix: Sendable, Equatable {
         set { storage[index(row, column)] = newValue }
     }
 
-    /// Passes row `row` in place; the buffer must not outlive the call.
-    package func withRow<Result, Failure: Error>(
-        _ row: Int,
-        _ body: (UnsafeBufferPointer<Float>) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        precondition(row >= 0 && row < rows, "row outside the matrix")
-        let range = row * columns..<(row + 1) * columns
-        return try unsafe storage.withUnsafeBufferPointer { buffer throws(Failure) -> Result in
-            try unsafe body(UnsafeBufferPointer(rebasing: buffer[range]))
-        }
-    }
-
     /// Passes all rows in place, for writing.
     package mutating func withMutableStorage<Result, Failure: Error>(
         _ body: (UnsafeMutableBufferPointer<Float>) throws(Failure) -> Result
@@ -42,14 +30,6 @@ package struct Matrix: Sendable, Equatable {
         try unsafe storage.withUnsafeMutableBufferPointer { buffer throws(Failure) -> Result in
             try unsafe body(buffer)
         }
-    }
-
-    package func transposed() -> Matrix {
-        var result = Matrix(rows: columns, columns: rows)
-        for row in 0..<rows {
-            for column in 0..<columns { result.storage[column * rows + row] = storage[row * columns + column] }
-        }
-        return result
     }
 
     /// `op(self) op(other)`, where `op` transposes if asked to; neither matrix is empty.

@@ -30,6 +30,8 @@ import Testing
     @Test func everyKernelHasTimesAndRatesOnEveryLevel() async throws {
         let result = try #require(try await document(["kernels", "--memory", "64", "--passes", "1"]) as? Row)
         #expect(try number("read_gb_per_second", of: result) > 0)
+        let passed = try number("passed_share", of: result)
+        #expect(passed > 0.02 && passed < 0.04)
         let kernels = try #require(result["kernels"] as? [Row])
         let names = Set(kernels.compactMap { $0["kernel"] as? String })
         #expect(

@@ -487,4 +487,49 @@ import WireProtocol
             #expect(json.output.contains("\"resident_embedding_bytes\": 10485760"))
         }
     }
+
+    @Test func statusSaysWhyAWorkerIsSilentAndWhatItMayHold() async throws {
+        try await ToyCluster.run { cluster, address in
+            let status = ["status", "--coordinator", address]
+            cluster.change {
+                $0.workersAreLive[1] = false
+                $0.silenceCause = .hanging
+            }
+            let clause = "it takes connections and does not say hello: the process hangs"
+            let hanging = await mienCommand(status)
+            #expect(hanging.output.contains("\n127.0.0.1:7402: \(clause)\n"))
+            #expect(hanging.error == "mien: the worker at 127.0.0.1:7402 is missing (silent 12.0 s): \(clause)\n")
+            let json = await mienCommand(status + ["--json"])
+            #expect(json.output.contains("\"silence_cause\": \"hanging\""))
+            #expect(json.output.contains("\"silence_cause\": null"), "of the other")
+            #expect(!json.output.contains("\"may_hold_deleted_faces\": true"))
+
+            // It was not heard of in the day since the coordinator's start.
+            cluster.change {
+                $0.silenceCause = .notRunning
+                $0.silentMilliseconds = .max
+                $0.uptimeSeconds = 86_401
+            }
+            let mayHold =
+                "may hold faces that were deleted since it was heard: start it, or destroy its disk and decommission it"
+            let dead = await mienCommand(status)
+            #expect(dead.output.contains("the process is not running; it \(mayHold)\n"))
+            #expect(dead.error.contains("mien: the worker at 127.0.0.1:7402 \(mayHold)\n"))
+            let deadJSON = await mienCommand(status + ["--json"])
+            #expect(deadJSON.output.contains("\"may_hold_deleted_faces\": true"))
+
+            // Of one that was heard what it held is known: a shard that was being made is something, too.
+            for makesShards in [false, true] {
+                cluster.change {
+                    $0.silentMilliseconds = 86_401_000
+                    $0.makesShards = makesShards
+                }
+                #expect(await mienCommand(status).output.contains(mayHold) == makesShards)
+            }
+
+            cluster.change { $0.standings[1] = .decommissioned }
+            let gone = await mienCommand(status)
+            #expect(!gone.output.contains(mayHold) && !gone.error.contains(mayHold))
+        }
+    }
 }

@@ -103,6 +103,15 @@ import Testing
             #expect(again.status == 1)
             #expect(again.output == "Deleted 1 face from people.\n")
             #expect(again.error == "mien: the face \(id(2)) was not in people\n")
+            // Where faces were given up it may be one of them, and is deleted for good.
+            cluster.change { $0.lossyCollections = ["people"] }
+            let lost = await mienCommand(["face", "delete"] + common + [id(2)])
+            #expect(lost.status == 1, "\(lost)")
+            #expect(lost.error.hasPrefix("mien: warning: faces of people were given up"), "\(lost)")
+            let wayOut = "a restore leaves them out as deleted\nmien: the face \(id(2)) was not in people\n"
+            #expect(lost.error.hasSuffix(wayOut), "\(lost)")
+            let found = await mienCommand(["face", "delete"] + common + [id(4)])
+            #expect(found.status == 0 && found.error.isEmpty, "\(found)")
         }
     }
 }

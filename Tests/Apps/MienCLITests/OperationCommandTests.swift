@@ -110,6 +110,91 @@ struct OperationCommandTests {
         }
     }
 
+    /// As an object beside the operations: nobody but the command knows more of it.
+    @Test func collectionsThatAreBeingRestoredAreInTheJSON() async throws {
+        try await ToyCluster.run { cluster, address in
+            let create = ["collection", "create", "people", "--dimension", "64", "--model", "m"]
+            let made = await mienCommand(create + ["--coordinator", address])
+            #expect(made.status == 0, "\(made)")
+            let operations = ["operations", "--coordinator", address, "--json"]
+            let none = await mienCommand(operations)
+            #expect(none.output == "[]\n", "\(none)")
+            cluster.change { $0.restorations["people"] = "others-20261127T004330158Z-21c1d990" }
+            let text = await mienCommand(operations).output
+            for member in [
+                "\"kind\": \"restore\"", "\"collection\": \"people\"", "\"state\": \"running\"",
+                "\"created\": \"2026-01-01T00:00:00.123Z\"", "\"faces\": 0",
+                "\"backup\": \"others-20261127T004330158Z-21c1d990\"",
+            ] {
+                #expect(text.contains(member), "\(member) in \(text)")
+            }
+        }
+    }
+
+    /// With what it waits for, wherever somebody looks; it is no reason for a status of its own.
+    @Test func whatHasNotGotOnForAMinuteIsTold() async throws {
+        try await ToyCluster.run { cluster, address in
+            var still = step(0, .running)
+            still.silentMilliseconds = 75_000
+            still.waitsFor = "The replica is catching up."
+            var operation = OperationDescription(
+                id: OperationID(high: 1, low: 2),
+                kind: .drain,
+                worker: NodeID(high: 7, low: 1),
+                state: .running,
+                created: Timestamp(milliseconds: 1),
+                steps: [still, step(1, .waiting)]
+            )
+            let sentence = "people/0 has not got on for 1 min 15 s: The replica is catching up."
+            cluster.change { [operation] in $0.operations = [operation] }
+            let words = [["operations"], ["status"], ["top", "--once", "--interval", "0.05"]]
+            let prefixes = ["  ! ", "! operation \(operation.id): ", "! operation \(operation.id): "]
+            for (words, prefix) in zip(words, prefixes) {
+                let result = await mienCommand(words + ["--coordinator", address])
+                #expect(result.status == 0 && result.output.contains("\n\(prefix)\(sentence)\n"), "\(result)")
+            }
+            for words in [["operations"], ["status"]] {
+                let json = await mienCommand(words + ["--coordinator", address, "--json"]).output
+                #expect(json.contains("\"standstills\": [\n") && json.contains(sentence), "\(json)")
+            }
+            // One of which nothing begins.
+            still.state = .waiting
+            still.silentMilliseconds = 0
+            operation.steps = [still]
+            operation.standstillMilliseconds = 60_000
+            cluster.change { [operation] in $0.operations = [operation] }
+            let waiting = await mienCommand(["operations", "--coordinator", address]).output
+            #expect(waiting.contains("  ! nothing of it has got on for 1 min 0 s: The replica is"), "\(waiting)")
+            // Nobody expects of it that it gets on.
+            operation.state = .paused
+            cluster.change { [operation] in $0.operations = [operation] }
+            let paused = await mienCommand(["status", "--coordinator", address])
+            #expect(paused.status == 0 && !paused.output.contains("got on"), "\(paused)")
+        }
+    }
+
+    @Test func aRolloutTellsOfTrainingsThatFailed() async throws {
+        try await ToyCluster.run { cluster, address in
+            var operation = OperationDescription(
+                id: OperationID(high: 1, low: 2),
+                kind: .rollout,
+                collection: "people",
+                state: .running,
+                created: Timestamp(milliseconds: 1),
+                rollout: .init(generation: 2, cause: .growth, stage: .training, silentMilliseconds: 61_000)
+            )
+            operation.failedTrainingCount = 3
+            cluster.change { [operation] in $0.operations = [operation] }
+            let result = await mienCommand(["operations", "--coordinator", address])
+            let lines = result.outputLines.map { $0.split(separator: " ").joined(separator: " ") }
+            #expect(lines.contains("step state done rate left unchanged failed waits for"), "\(result)")
+            #expect(lines.contains("train running - - - 1 min 1 s 3"), "\(result)")
+            #expect(lines.contains("! codebook 2 has not got on for 1 min 1 s"), "\(result)")
+            let json = await mienCommand(["operations", "--json", "--coordinator", address]).output
+            #expect(json.contains("\"failed_trainings\": 3"), "\(json)")
+        }
+    }
+
     @Test func aReasonIsShownWhole() async throws {
         try await ToyCluster.run { cluster, address in
             var step = step(0, .running)

@@ -172,4 +172,31 @@ struct PlanTextTests {
         let first = try #require(try plan(merge, in: view).steps.first?.waitsFor)
         #expect(first.hasPrefix("The worker at 127.0.0.1:7401 has 0 MiB of free disk"), "\(first)")
     }
+
+    /// Each of the two copies would fit alone.
+    @Test func roomThatIsMissingForAllOfItIsTold() throws {
+        var view = clusterView()
+        view.metadata.collections[id]!.placements[1] = placement(1, on: [workers[1], workers[0]])
+        let shard = ShardID(collection: id, index: 1)
+        view.observations[workers[1]]!.replicas[shard] = view.observations[workers[2]]!.replicas[shard]
+        view.observations[workers[2]]!.replicas = [:]
+        let copies = OperationRequest.copies(id, CopyCount(replicationFactor: 3, minimumInSync: 1))
+        let roomy = try plan(copies, in: view)
+        #expect(roomy.steps.allSatisfy { $0.waitsFor == nil })
+        #expect(!roomy.remarks.contains { $0.hasPrefix("Room") })
+        view.observations[workers[2]]!.freeDiskByteCount = 1224 << 20
+        let tight = try plan(copies, in: view)
+        let reasons = tight.steps.map(\.waitsFor)
+        #expect(
+            reasons == [
+                nil,
+                "The worker at 127.0.0.1:7401 has 1224 MiB of free disk, and 1536 MiB are needed with what is "
+                    + "reserved.",
+            ]
+        )
+        #expect(
+            tight.remarks.first == "Room is missing on the worker at 127.0.0.1:7401: 312 MiB of disk for a step that "
+                + "would wait for it."
+        )
+    }
 }

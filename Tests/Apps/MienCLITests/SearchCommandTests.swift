@@ -177,15 +177,17 @@ import Testing
             )
             #expect(result.outputLines.count == 4)
             #expect(result.outputLines[0].hasPrefix(#"{"probe":0,"matches":[{"rank":1,"face_id":"\#(Self.a)","#))
+            let covered = #","coverage":1,"missing":[],"has_loss":false}"#
             #expect(
                 result.outputLines[0].hasSuffix(
-                    #""similarity":1,"person":"alice"}],"mated":true,"mate_rank":1}"#
+                    #""similarity":1,"person":"alice"}],"mated":true,"mate_rank":1"# + covered
                 )
             )
-            #expect(result.outputLines[1].hasSuffix(#""mated":true,"mate_rank":null}"#))
-            #expect(result.outputLines[2].hasSuffix(#""mated":false}"#))
+            #expect(result.outputLines[1].hasSuffix(#""mated":true,"mate_rank":null"# + covered))
+            #expect(result.outputLines[2].hasSuffix(#""mated":false"# + covered))
             #expect(result.outputLines[3].hasPrefix(#"{"summary":{"probes":3,"rejected":0,"requests":1,"#))
             #expect(result.outputLines[3].contains(#""coverage":{"full":true,"share":1,"#))
+            #expect(result.outputLines[3].contains(#""complete":true"#))
         }
     }
 
@@ -293,6 +295,57 @@ import Testing
             #expect(none.contains(#""has_loss":false"#), "\(none)")
             let refused = try await summary([Coverage(), whole])
             #expect(refused.contains(#""shards_asked":2,"shards_answered":2,"faces_total":2"#), "\(refused)")
+        }
+    }
+
+    /// What it covered stands with every answer: a later request that fails takes nothing of it back.
+    @Test func eachAnswerSaysWhatItCoveredAndTheSummaryWhatAllMissed() async throws {
+        try await withFaces { cluster, search, folder in
+            var writer = try NpyWriter(path: folder.file("many.npy"), dimension: 64)
+            try writer.append([Float](repeating: 1, count: 64 * 300))
+            try writer.finish()
+            func missing(_ shard: UInt32) -> Coverage {
+                Coverage(
+                    shardsAsked: 2,
+                    shardsAnswered: 1,
+                    facesTotal: 2,
+                    facesAnswered: 1,
+                    missing: [.init(shardIndex: shard, reason: .unavailable)]
+                )
+            }
+            let whole = Coverage(shardsAsked: 2, shardsAnswered: 2, facesTotal: 2, facesAnswered: 2, hasLoss: true)
+            let many = search + ["--probes", folder.file("many.npy"), "-k", "1", "--min-coverage", "0.1"]
+            cluster.change { $0.coverages = [missing(1), whole, missing(0)] }
+            let json = await mienCommand(many + ["--json"])
+            #expect(json.status == 0 && json.outputLines.count == 301, "\(json.status) \(json.error)")
+            let half = #","coverage":0.5,"missing":[{"shard":1,"reason":"no live worker"}],"has_loss":false}"#
+            #expect(json.outputLines[..<100].allSatisfy { $0.hasSuffix(half) })
+            let lossy = #","coverage":1,"missing":[],"has_loss":true}"#
+            #expect(json.outputLines[100..<200].allSatisfy { $0.hasSuffix(lossy) })
+            let both = #""missing":[{"shard":0,"reason":"no live worker"},{"shard":1,"reason":"no live worker"}]"#
+            #expect(json.outputLines[300].contains(both), "\(json.outputLines[300])")
+            #expect(json.error.contains("missing: shard 0 (no live worker), shard 1 (no live worker)"), "\(json.error)")
+
+            cluster.change { state in
+                state.coverages = [missing(1)]
+                state.searchLimit = 1
+            }
+            let gap = "(the answer is partial: it covers 50.0 % of the faces; missing: shard 1 (no live worker))"
+            let cut = await mienCommand(many)
+            #expect(cut.status == 69 && cut.outputLines.contains { $0 == gap }, "\(cut)")
+            #expect(cut.output.contains("cut off   no probe after those above was searched"), "\(cut)")
+            #expect(cut.output.contains("for 100 probes in 1 request"), "\(cut)")
+            #expect(cut.error.contains("warning: the answer is partial") && cut.error.contains("is away"), "\(cut)")
+            cluster.change { state in
+                state.coverages = [whole]
+                state.searchLimit = 1
+            }
+            let line = await mienCommand(many + ["--json"])
+            #expect(line.status == 69 && line.outputLines.count == 101, "\(line.status) \(line.error)")
+            #expect(line.outputLines.last?.contains(#""complete":false"#) == true, "\(line.error)")
+            // Where nothing was answered there is nothing to sum up.
+            let nothing = await mienCommand(many + ["--json"])
+            #expect(nothing.status == 69 && nothing.output.isEmpty, "\(nothing)")
         }
     }
 

@@ -41,6 +41,8 @@ final class ToyCluster: RequestHandler {
         var filter: FaceFilter?
         /// What the next searches by probes say that they covered, each the first that is left.
         var coverages: [Coverage] = []
+        /// How many more searches by probes are answered; then shard 1 is away.
+        var searchLimit = Int.max
         /// Collections of which faces were given up.
         var lossyCollections: Set<String> = []
         /// What every collection has learnt; nil while it needs nothing.
@@ -57,6 +59,12 @@ final class ToyCluster: RequestHandler {
             )
         ]
         var storeProblem: String?
+        /// Of workers that are not live.
+        var silenceCause = SilenceCause.unknown
+        var silentMilliseconds: UInt64 = 12_000
+        /// Whether each worker makes a shard that is to take others' place.
+        var makesShards = false
+        var uptimeSeconds: UInt64 = 200
         /// Shards whose records workers know better, each with what would come of it.
         var olderRecords: [UInt32: RecordAccepted] = [:]
         /// What the requests to accept them were to come to.
@@ -187,7 +195,11 @@ final class ToyCluster: RequestHandler {
             let outcomes = message.ids.map { id in
                 state.faces[message.collection]?.removeValue(forKey: id) == nil ? DeleteOutcome.absent : .deleted
             }
-            return FacesDeleted(outcomes: outcomes, token: ConsistencyToken(collection: collection.id, sequences: [:]))
+            return FacesDeleted(
+                outcomes: outcomes,
+                token: ConsistencyToken(collection: collection.id, sequences: [:]),
+                hasLoss: state.lossyCollections.contains(message.collection)
+            )
         case .getFaces(let message):
             _ = try description(message.collection, state)
             let faces = state.faces[message.collection] ?? [:]
@@ -203,6 +215,8 @@ final class ToyCluster: RequestHandler {
             guard message.embeddingModel == collection.configuration.embeddingModel else {
                 throw WireStatus(.modelMismatch, "the collection's model is \(collection.configuration.embeddingModel)")
             }
+            guard state.searchLimit > 0 else { throw WireStatus(.incompleteCoverage, "the worker of shard 1 is away") }
+            state.searchLimit -= 1
             let probes = (0..<message.probes.rowCount).map { Array(message.probes.row($0)) }
             state.filter = message.parameters.filter
             var answer = try search(
@@ -415,10 +429,18 @@ final class ToyCluster: RequestHandler {
                 id: worker(index),
                 address: NodeAddress(host: "127.0.0.1", port: state.workersShareAnAddress ? 7401 : 7401 + index),
                 isLive: state.workersAreLive[index],
-                silentMilliseconds: state.workersAreLive[index] ? 100 : 12_000,
+                silentMilliseconds: state.workersAreLive[index] ? 100 : state.silentMilliseconds,
                 standing: state.standings[index] ?? .active,
                 report: WorkerReport(
                     replicas: [],
+                    successors: state.makesShards
+                        ? [
+                            WorkerReport.Successor(
+                                shard: ShardID(collection: CollectionID(high: 1, low: 2), index: 9),
+                                state: .following,
+                                sources: []
+                            )
+                        ] : [],
                     trainings: [],
                     residentByteCount: 64 << 20,
                     mapped: MappedMemory(
@@ -439,14 +461,15 @@ final class ToyCluster: RequestHandler {
             clusterID: NodeID(high: 1, low: 1),
             coordinatorID: NodeID(high: 2, low: 2),
             version: "0.0.0",
-            uptimeSeconds: 200,
+            uptimeSeconds: state.uptimeSeconds,
             epoch: Epoch(3),
             activity: activity(state, searchesPerLook: 150),
             coordinators: state.coordinators,
             storeProblem: state.storeProblem,
             workers: workers,
             collections: collections,
-            comparedRowRates: workers.indices.map { 1_500_000 * Double($0 + 1) }
+            comparedRowRates: workers.indices.map { 1_500_000 * Double($0 + 1) },
+            silenceCauses: state.workersAreLive.map { $0 ? .unknown : state.silenceCause }
         )
     }
 }

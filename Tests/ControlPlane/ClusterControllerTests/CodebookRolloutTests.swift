@@ -1,5 +1,6 @@
 import ClusterController
 import ClusterModel
+import ClusterState
 import FaceModel
 import Foundation
 import Synchronization
@@ -157,6 +158,30 @@ struct CodebookRolloutTests {
             let second = try #require(try await finishTraining(workers))
             #expect(first.id != second.id)
             try await eventually("the codebook is installed everywhere") { hasInstalled(workers) }
+        }
+    }
+
+    /// It is heard of, and what would take its orders hangs like the training.
+    @Test func aTrainingThatHangsIsDoneByAnotherWorkerThoughItsOwnDoesNotGiveItUp() async throws {
+        var options = ControlCluster.options
+        options.training.patience = .milliseconds(500)
+        try await withCluster(workers: 2, options: options) { _, cluster, workers in
+            for worker in workers {
+                worker.state.withLock {
+                    $0.refusal = { if case .abandonTraining = $0 { WireStatus(.overloaded, "Busy.") } else { nil } }
+                }
+            }
+            try await cluster.create("people", shards: 2)
+            for worker in workers { worker.setFaceCount(600) }
+            try await eventually("a training is ordered") {
+                workers.contains { $0.state.withLock { !$0.trainings.isEmpty } }
+            }
+            let first = try #require(workers.first { $0.state.withLock { !$0.trainings.isEmpty } })
+            let other = try #require(workers.first { $0.id != first.id })
+            let share = WorkerReport.Training.Progress(stage: .centroids, share: 0.25, elapsedMilliseconds: 1500)
+            first.state.withLock { $0.trainings[0].progress = share }
+            try await eventually("the other one is asked") { other.state.withLock { !$0.orders.isEmpty } }
+            #expect(first.state.withLock { !$0.trainings.isEmpty })
         }
     }
 

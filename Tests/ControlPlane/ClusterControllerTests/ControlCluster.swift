@@ -53,8 +53,12 @@ final class ControlCluster: Sendable {
         }
     }
 
-    static func start(at path: String) async throws -> ControlCluster {
-        try await ControlCluster(path: path, port: 0, token: "secret \(UInt64.random(in: 0 ... .max))")
+    static func start(
+        at path: String,
+        options: ControllerOptions = ControlCluster.options
+    ) async throws -> ControlCluster {
+        let token = "secret \(UInt64.random(in: 0 ... .max))"
+        return try await ControlCluster(path: path, port: 0, token: token, options: options)
     }
 
     /// One of several coordinators that share a store, which it closes.
@@ -223,10 +227,11 @@ func eventually(
 /// A coordinator with so many workers, taken down after the body.
 func withCluster(
     workers count: UInt64,
+    options: ControllerOptions = ControlCluster.options,
     _ body: (TemporaryFolder, ControlCluster, [FakeControlWorker]) async throws -> Void
 ) async throws {
     let folder = TemporaryFolder()
-    let cluster = try await ControlCluster.start(at: folder.path)
+    let cluster = try await ControlCluster.start(at: folder.path, options: options)
     let workers = (0..<count).map(FakeControlWorker.init)
     for worker in workers { try await worker.start(in: cluster) }
     try await cluster.awaitWorkers(workers)

@@ -29,7 +29,8 @@ struct OperationTextTests {
             )
             return OperationText.refusalToCancel(operation, in: metadata)
         }
-        let beginning = "Nothing of operation \(OperationID(high: 0, low: 1)) can be taken back any more: "
+        let id = OperationID(high: 0, low: 1)
+        let beginning = "Past its commit point: nothing of operation \(id) can be taken back any more: "
         let split = ReplicaChange.split(at: 1 << 63, lower: 5, upper: 6)
         #expect(
             refusal(of: (3, split, .running)) == beginning

@@ -39,6 +39,14 @@ struct StoreFaultTests {
         }
     }
 
+    @Test func aRequestThatCannotReadTheRecordsBeforeItBeginsHasNoEffect() async throws {
+        try await withFaultyStore { store, cluster, _ in
+            store.set { $0.isAway = true }
+            let failure = await #expect(throws: WireStatus.self) { try await recover(in: cluster) }
+            #expect(failure?.code == .unavailable && failure?.hasNoEffect == true)
+        }
+    }
+
     // MARK: Shards that are given up
 
     private struct LostShard {

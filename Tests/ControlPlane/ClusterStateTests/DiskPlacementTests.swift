@@ -133,11 +133,102 @@ struct DiskPlacementTests {
         #expect(world.metadata.openOperations.isEmpty)
     }
 
-    /// Nobody had room when it began; the worker that then gets some is not the one that was chosen.
-    @Test func aDrainThatWaitsForRoomGoesWhereThereIsSome() throws {
+    /// All that is to come counts, not each replica alone; the refusal says what is missing, and where.
+    @Test func aDrainForWhichRoomIsMissingIsRefusedWithTheRule() throws {
+        var world = world(3)
+        for worker in workers.dropFirst(2) { world.freeDisk[worker] = worker == workers[4] ? 2 << 20 : 0 }
+        for request in [OperationRequest.drain(workers[1]), .decommission(workers[1])] {
+            let refusal = try #require(world.refusal(of: request))
+            #expect(refusal.hasPrefix("Room is missing (rule 'disk'): "), "\(refusal)")
+            #expect(refusal.contains("shard 0 of collection 'collection-"), "\(refusal)")
+            let lack = "worker \(workers[4]) needs 3 MiB of free disk with what is reserved, and has 2"
+            #expect(refusal.contains(lack) && refusal.contains("takes 1 MiB of disk"), "\(refusal)")
+        }
+        world.freeDisk[workers[4]] = 3 << 20
+        try world.mustBegin(.drain(workers[1]))
+        try world.settle(rounds: 100)
+        #expect(world.replicaCount(on: workers[1]) == 0)
+    }
+
+    /// What is needed is rounded up and what there is down, so that the one is never shown as no more than the other.
+    @Test func theRefusalOfADrainShowsThatMoreIsNeededThanThereIs() throws {
+        var world = world(1)
+        world.spareDiskByteCount = 1 << 19
+        for worker in workers.dropFirst(2) { world.freeDisk[worker] = 5 << 18 }
+        let refusal = try #require(world.refusal(of: .drain(workers[1])))
+        #expect(refusal.contains("needs 2 MiB of free disk with what is reserved, and has 1"), "\(refusal)")
+    }
+
+    /// One alone is too large, and the others fit beside each other.
+    @Test func aReplicaWithoutRoomTakesNoneFromTheOthersOfADrain() throws {
+        let world = world(3)
+        var view = world.view
+        for worker in workers {
+            view.observations[worker]!.freeDiskByteCount = worker == workers[2] ? 2 << 20 : 0
+        }
+        let large = world.metadata.placements[0].shard
+        for worker in workers[...1] { view.observations[worker]!.replicas[large]!.diskByteCount = 5 << 20 }
+        let refusal = #expect(throws: OperationRefusal.self) {
+            try OperationRequest.drain(workers[1])
+                .operation(OperationID(high: 0, low: 1), in: view, now: Timestamp(milliseconds: 1))
+        }
+        let text = try #require(refusal?.description)
+        #expect(text.contains("worker \(workers[2]) needs 5 MiB of free disk"), "\(text)")
+        #expect(!text.contains("more replica"), "\(text)")
+    }
+
+    /// What is lost with it has to come somewhere all the same, and nobody is to be kept from saying so.
+    @Test func aDeadWorkerIsDecommissionedWithoutRoom() throws {
         var world = world(1)
         for worker in workers.dropFirst(2) { world.freeDisk[worker] = 0 }
+        #expect(world.refusal(of: .decommission(workers[1])) != nil)
+        world.live.remove(workers[1])
+        #expect(world.refusal(of: .decommission(workers[1])) == nil)
+    }
+
+    /// In their order the small ones would take what the large one needs.
+    @Test func whereRoomIsScarceTheLargestReplicasChooseFirst() throws {
+        let world = world(3)
+        var view = world.view
+        for worker in workers {
+            view.observations[worker]!.freeDiskByteCount = workers[2...3].contains(worker) ? 2 << 20 : 0
+        }
+        let shards = world.metadata.placements.map(\.shard)
+        for worker in workers[...1] { view.observations[worker]!.replicas[shards[2]]!.diskByteCount = 2 << 20 }
+        let id = OperationID(high: 0, low: 1)
+        let operation = try OperationRequest.drain(workers[1])
+            .operation(id, in: view, now: Timestamp(milliseconds: 1))
+        #expect(operation.steps.map(\.shard) == shards)
+        let targets = operation.steps.compactMap(\.change.newcomer)
+        #expect(targets[0] == targets[1] && targets[2] != targets[0], "\(targets)")
+        #expect(OperationRoom(of: operation.steps, in: view).lacks.isEmpty)
+    }
+
+    /// Of 3, 2 and 2 MiB for rooms of 4 and 3: whoever goes where there are fewest leaves one of them without.
+    @Test func whereRoomIsScarcerStillEachGoesWhereTheLeastSuffices() throws {
+        let world = world(3)
+        var view = world.view
+        for worker in workers { view.observations[worker]!.freeDiskByteCount = 0 }
+        view.observations[workers[2]]!.freeDiskByteCount = 4 << 20
+        view.observations[workers[3]]!.freeDiskByteCount = 3 << 20
+        let shards = world.metadata.placements.map(\.shard)
+        for worker in workers[...1] {
+            for (shard, size) in zip(shards, [2, 2, 3] as [UInt64]) {
+                view.observations[worker]!.replicas[shard]!.diskByteCount = size << 20
+            }
+        }
+        let operation = try OperationRequest.drain(workers[1])
+            .operation(OperationID(high: 0, low: 1), in: view, now: Timestamp(milliseconds: 1))
+        #expect(operation.steps.map(\.shard) == shards)
+        #expect(operation.steps.compactMap(\.change.newcomer) == [workers[2], workers[2], workers[3]])
+        #expect(OperationRoom(of: operation.steps, in: view).lacks.isEmpty)
+    }
+
+    /// The room goes when it has begun; the worker that then gets some is not the one that was chosen.
+    @Test func aDrainThatWaitsForRoomGoesWhereThereIsSome() throws {
+        var world = world(1)
         try world.mustBegin(.drain(workers[1]))
+        for worker in workers.dropFirst(2) { world.freeDisk[worker] = 0 }
         try world.settle(rounds: 20)
         let operation = try #require(world.metadata.openOperations.first)
         let step = operation.steps[0]

@@ -31,8 +31,8 @@ struct MemoryRoomTests {
 
     @Test func aStepWaitsForMemoryAndGoesWhereThereIsSome() throws {
         var world = world(1)
-        for worker in workers.dropFirst(2) { world.memory[worker] = Self.size - 1 }
         try world.mustBegin(.drain(workers[1]))
+        for worker in workers.dropFirst(2) { world.memory[worker] = Self.size - 1 }
         try world.settle(rounds: 20)
         let operation = try #require(world.metadata.openOperations.first)
         let step = operation.steps[0]
@@ -51,6 +51,15 @@ struct MemoryRoomTests {
         try world.settle(rounds: 100)
         #expect(world.metadata.openOperations.isEmpty)
         #expect(world.metadata.placements[0].group.inSync == [workers[0], other])
+    }
+
+    @Test func aDrainForWhichMemoryIsMissingIsRefusedWithTheRule() {
+        var world = world()
+        world.memory = [workers[2]: 0, workers[3]: 2 * Self.size, workers[4]: 2 * Self.size - 1]
+        let refusal = world.refusal(of: .drain(workers[1]))
+        #expect(refusal?.hasPrefix("Room is missing (rule 'memory'): ") == true, "\(refusal ?? "")")
+        world.memory[workers[4]] = 2 * Self.size
+        #expect(world.refusal(of: .drain(workers[1])) == nil)
     }
 
     /// Two at once would fit one by one.

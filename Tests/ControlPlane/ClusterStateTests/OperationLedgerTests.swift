@@ -292,10 +292,12 @@ struct OperationLedgerTests {
             #expect(ledger.stalledOperations(now: .seconds(second)) == (second < 60 ? [] : [operation.id]))
         }
         #expect(ledger.longestSilence(now: .seconds(60)) == .seconds(60))
+        #expect(ledger.standstill(of: operation.id) == .zero, "since when")
         world.live.formUnion(targets)
         try world.coordinate()
         ledger.observe(world.view, limits: world.limits, now: .seconds(61))
         #expect(ledger.stalledOperations(now: .seconds(61)).isEmpty)
+        #expect(ledger.standstill(of: operation.id) == nil)
     }
 
     /// Waiting for another operation's copies is no standstill: those are watched themselves.

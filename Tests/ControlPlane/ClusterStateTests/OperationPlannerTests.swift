@@ -125,8 +125,8 @@ struct OperationPlannerTests {
 
     @Test func tooLittleDiskHoldsAStepUp() throws {
         var world = world()
-        world.spareDiskByteCount = 1 << 41
         try world.mustBegin(.drain(workers[1]))
+        world.spareDiskByteCount = 1 << 41
         try world.settle(rounds: 20)
         let operation = try #require(world.metadata.openOperations.first)
         #expect(operation.steps.allSatisfy { $0.state == .waiting })

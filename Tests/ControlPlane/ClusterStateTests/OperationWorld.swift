@@ -324,6 +324,17 @@ struct OperationWorld {
         }
     }
 
+    /// Which rule what is asked for would break; nil when it could begin.
+    func refusal(of request: OperationRequest) -> String? {
+        do throws(OperationRefusal) {
+            let id = OperationID(high: 0, low: 1)
+            _ = try request.operation(id, in: view, now: Timestamp(milliseconds: now))
+            return nil
+        } catch {
+            return error.description
+        }
+    }
+
     /// Pins the replicas of a shard on some of its workers; false when it is refused.
     mutating func pin(_ shard: ShardID, to workers: [NodeID]?, primary: NodeID? = nil) -> Bool {
         do {

@@ -281,6 +281,109 @@ struct RolloutPlannerTests {
         #expect(updated(view)?.note?.contains("deleted") == true)
     }
 
+    // MARK: What does not get on
+
+    /// It hangs on a worker that is heard of.
+    @Test func aTrainingThatDoesNotGetOnIsGivenUpAndAnotherWorkerIsAsked() {
+        let record = ClusterScript.record(1, shards: 2, on: [first, second], codebook: 1)
+        var reports = reports(record, generation: 1)
+        let abandonment = ReconcileAction.abandonTraining(record.collection.id, generation: 2, worker: first)
+        func restarts(_ view: ClusterView, _ trainings: TrainingLedger, after second: Int) -> [ReconcileAction] {
+            var ledger = OperationLedger()
+            ledger.observe(view, limits: .init(), now: .seconds(100))
+            return RolloutPlanner.restarts(
+                of: ledger,
+                trainings,
+                in: view,
+                policy: policy,
+                now: .seconds(100 + second)
+            )
+        }
+        let share = TrainingProgress(stage: .centroids, share: 0.5)
+        let progress = TrainingObservation.Progress(share, elapsed: .seconds(3))
+        reports[first]!.trainings = [training(.running(progress))]
+        let still = view(record, reports, rollout())
+        var trainings = TrainingLedger()
+        #expect(restarts(still, trainings, after: 599).isEmpty)
+        #expect(restarts(still, trainings, after: 600) == [abandonment])
+        #expect(restarts(view(record, reports, rollout(state: .paused)), trainings, after: 600).isEmpty)
+
+        // Another worker is asked, and where none is left the same one has twice as long.
+        trainings.failed(record.collection.id, generation: 2, on: first, policy: policy, now: .seconds(700))
+        let decision = TrainingPlanner.decide(
+            record,
+            in: still,
+            policy: policy,
+            ledger: trainings,
+            now: .seconds(800)
+        )
+        guard case .train(let order) = decision else {
+            Issue.record("no training was ordered: \(decision)")
+            return
+        }
+        #expect(order.worker == second && order.generation == 2)
+        #expect(restarts(still, trainings, after: 1199).isEmpty)
+        #expect(restarts(still, trainings, after: 1200) == [abandonment])
+
+        // That one is told of, also while the other goes on; and it is given up where it does not get on.
+        for (failed, other) in [(first, second), (second, first)] {
+            var both = self.reports(record, generation: 1)
+            both[failed]!.trainings = [training(.running(progress))]
+            both[other]!.trainings = [training(.running(progress))]
+            var trainings = TrainingLedger()
+            trainings.failed(record.collection.id, generation: 2, on: failed, policy: policy, now: .seconds(700))
+            let action = ReconcileAction.abandonTraining(record.collection.id, generation: 2, worker: other)
+            #expect(restarts(view(record, both, rollout()), trainings, after: 1200) == [action])
+        }
+
+        // What waits for its turn has its time later; but it waits for nothing where nothing is before it.
+        let waiting = training(.running(nil))
+        reports[first]!.trainings = [waiting]
+        #expect(restarts(view(record, reports, rollout()), TrainingLedger(), after: 600) == [abandonment])
+        let other = TrainingObservation(
+            collection: CollectionID(high: 0, low: 2),
+            generation: 1,
+            state: .running(progress)
+        )
+        reports[first]!.trainings = [other, waiting]
+        #expect(restarts(view(record, reports, rollout()), TrainingLedger(), after: 600).isEmpty)
+        // What is trained is fetched, however long that takes.
+        reports[first]!.trainings = [training(.finished)]
+        #expect(restarts(view(record, reports, rollout()), TrainingLedger(), after: 600).isEmpty)
+    }
+
+    @Test func aTrainingThatWaitedForAnotherHasAllOfItsTimeOnceThatIsOver() {
+        let record = ClusterScript.record(1, shards: 1, on: [first], codebook: 1)
+        var reports = reports(record, generation: 1)
+        let share = TrainingProgress(stage: .centroids, share: 0.5)
+        let other = TrainingObservation(
+            collection: CollectionID(high: 0, low: 2),
+            generation: 1,
+            state: .running(TrainingObservation.Progress(share, elapsed: .seconds(3)))
+        )
+        reports[first]!.trainings = [other, training(.running(nil))]
+        let queued = view(record, reports, rollout())
+        reports[first]!.trainings = [training(.running(nil))]
+        let alone = view(record, reports, rollout())
+        var ledger = OperationLedger()
+        func restarts(_ view: ClusterView, at second: Int) -> [ReconcileAction] {
+            ledger.observe(view, limits: .init(), now: .seconds(second))
+            return RolloutPlanner.restarts(
+                of: ledger,
+                TrainingLedger(),
+                in: view,
+                policy: policy,
+                now: .seconds(second)
+            )
+        }
+        #expect(restarts(queued, at: 100).isEmpty)
+        #expect(restarts(queued, at: 800).isEmpty)
+        #expect(restarts(alone, at: 801).isEmpty)
+        #expect(restarts(alone, at: 1399).isEmpty)
+        let abandonment = ReconcileAction.abandonTraining(record.collection.id, generation: 2, worker: first)
+        #expect(restarts(alone, at: 1400) == [abandonment])
+    }
+
     // MARK: Taking it back
 
     @Test func aCancelledRolloutGivesItsTrainingUpAndIsNotBegunAgainByItself() {

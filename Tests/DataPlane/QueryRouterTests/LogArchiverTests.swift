@@ -20,6 +20,8 @@ import WireTransport
             /// Entries up to it are forgotten.
             var forgotten: UInt64 = 0
             var isSilent: Set<UInt32> = []
+            /// Up to when the logs are said to be whole; nil for the time of the last entry.
+            var until: Timestamp?
         }
 
         static let pageLimit: UInt64 = 3
@@ -63,7 +65,7 @@ import WireTransport
                             continues: continues,
                             entries: entries,
                             end: Self.position(end),
-                            until: Self.position(end).time,
+                            until: state.until ?? Self.position(end).time,
                             remainingCount: state.lastSequence - end,
                             remainingByteCount: state.lastSequence - end
                         )
@@ -144,11 +146,29 @@ import WireTransport
         func unlock() async {}
     }
 
+    /// A place of which every call fails.
+    private struct BrokenStore: BackupStore {
+        var place: String { "broken" }
+        var hasLock: Bool { false }
+
+        static var failure: BackupError { .storeFailed(object: "broken", reason: "it is read-only") }
+
+        func put(_ name: String, _ bytes: [UInt8]) throws(BackupError) { throw Self.failure }
+        func get(_ name: String, limit: Int) throws(BackupError) -> [UInt8] { throw Self.failure }
+        func list(_ prefix: String) throws(BackupError) -> [BackupObject] { throw Self.failure }
+        func remove(_ name: String) throws(BackupError) { throw Self.failure }
+        func removePartial() throws(BackupError) -> Int { throw Self.failure }
+        func close() async {}
+        func lock() async throws(BackupError) {}
+        func unlock() async {}
+    }
+
     private static func archiver(
         _ cluster: FakeCluster,
         _ store: any BackupStore,
         _ ledger: ArchiveLedger? = nil,
         interval: Duration = .milliseconds(5),
+        canBeOpened: Bool = true,
         isActive: @escaping @Sendable () -> Bool = { true }
     ) -> LogArchiver {
         LogArchiver(
@@ -159,8 +179,17 @@ import WireTransport
             group: MultiThreadedEventLoopGroup.singleton,
             logger: Logger(label: "archiver") { _ in SwiftLogNoOpLogHandler() },
             isActive: isActive,
-            openStore: { () throws(BackupError) in store }
+            openStore: { () async throws(BackupError) in
+                guard canBeOpened else { throw BrokenStore.failure }
+                return store
+            }
         )
+    }
+
+    /// How far the archive is said to be behind, in seconds; negative when that is not said.
+    private static func age(_ cluster: FakeCluster) -> Double {
+        cluster.metrics.rendered().split(separator: "\n").first { $0.hasPrefix("mien_archive_behind_seconds{") }
+            .flatMap { Double($0.split(separator: " ").last ?? "") } ?? -1
     }
 
     private static func metric(_ cluster: FakeCluster, _ name: String) -> Int {
@@ -268,6 +297,55 @@ import WireTransport
             }
             #expect(try await ArchiveChain.read(cluster.collection.id, in: store)?.gapCount == 0)
             #expect(Self.metric(cluster, "mien_archive_failures_total") > 0)
+        }
+    }
+
+    /// - Parameter canBeOpened: then its calls fail.
+    @Test(arguments: [true, false])
+    func itsAgeRisesWhereNothingWasEverArchived(canBeOpened: Bool) async throws {
+        try await FakeCluster.run(shardCount: 1) { cluster in
+            Self.serve(Logs(), in: cluster)
+            let archiver = Self.archiver(cluster, BrokenStore(), canBeOpened: canBeOpened)
+            cluster.metrics.collect(archiver.collect)
+            try await Self.run(archiver) {
+                Self.age(cluster) > 0.05 && Self.metric(cluster, "mien_archive_failures_total") > 0
+            }
+        }
+    }
+
+    /// - Parameter isCurrent: whether all of the other is archived; else it ends a minute ago.
+    @Test(arguments: [true, false]) func itsAgeRisesWhereAShardWasNeverHeardOf(isCurrent: Bool) async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            let (logs, store) = (Logs(), MemoryStore())
+            Self.serve(logs, in: cluster)
+            logs.state.withLock {
+                $0.isSilent = [1]
+                if isCurrent { $0.until = Logs.position(3_600_000).time }
+            }
+            let archiver = Self.archiver(cluster, store)
+            cluster.metrics.collect(archiver.collect)
+            let least = isCurrent ? 0.05 : 30
+            try await Self.run(archiver) { try await Self.ends(cluster, store) == [0: 0] && Self.age(cluster) > least }
+        }
+    }
+
+    /// Entries are of a minute ago.
+    ///
+    /// - Parameter shardCount: those from the second on are silent from the start.
+    @Test(arguments: [1, 2])
+    func whoComesNextKnowsHowFarItIsBehindWhenThePlaceTakesNothing(shardCount: Int) async throws {
+        try await FakeCluster.run(shardCount: shardCount) { cluster in
+            let (logs, store) = (Logs(), MemoryStore())
+            Self.serve(logs, in: cluster)
+            logs.state.withLock { $0.isSilent = [1] }
+            logs.append(7)
+            try await Self.run(Self.archiver(cluster, store)) { try await Self.ends(cluster, store) == [0: 7] }
+            logs.append(5)
+            store.isAway.withLock { $0 = true }
+            let next = Self.archiver(cluster, store)
+            cluster.metrics.collect(next.collect)
+            try await Self.run(next) { store.refusalCount.withLock(\.self) > 3 }
+            #expect(Self.age(cluster) > 30)
         }
     }
 

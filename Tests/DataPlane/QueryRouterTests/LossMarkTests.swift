@@ -54,6 +54,8 @@ struct LossMarkTests {
                         )
                     )
                 case .shardGet, .shardList: call.reply(FaceList(faces: [], epoch: epoch))
+                case .shardDelete(let request):
+                    call.reply(ShardDeleted(outcomes: request.ids.map { _ in .absent }, sequence: 1))
                 default: return false
                 }
                 return true
@@ -151,6 +153,13 @@ struct LossMarkTests {
             answer(by: map.placements[cluster.collection.id]![0].epoch, cluster)
             let marked = try await isMarked(cluster)
             #expect(marked == isLossy)
+            // A face that a deletion does not find may be one of those that were given up.
+            let deleted = try await cluster.router.delete(
+                DeleteFaces(collection: "people", key: .random(), ids: [FakeCluster.face(99)]),
+                deadline: .after(.seconds(30)),
+                on: cluster.eventLoop
+            )
+            #expect(deleted.outcomes == [.absent] && deleted.hasLoss == isLossy)
         }
     }
 }

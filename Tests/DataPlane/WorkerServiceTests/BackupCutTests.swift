@@ -93,6 +93,35 @@ import WorkerService
         }
     }
 
+    /// - Parameter isHeld: whether its writes were held before they had to wait for other shards.
+    @Test(arguments: [false, true]) func aShardWhosePlaceOthersAreAboutToTakeIsNotCutAndGoesOn(
+        isHeld: Bool
+    ) async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 2) { shard in
+            _ = try await shard.enrol(test.ids(3))
+            if isHeld { _ = try await hold(shard) }
+            shard.keeper.change { $0!.freezing(true) }
+            let group = shard.keeper.group!
+            let isFrozen = try await shard.eventually("it has ended") { () async throws(WireStatus) in
+                shard.keeper.report(of: group.primary)?.end?.groupVersion == group.version
+            }
+            #expect(isFrozen)
+            let primary = await shard.index(of: group.primary)
+            let route = test.route(epoch: group.epoch.number)
+            await #expect {
+                try await shard.call(CutShard(route: route, snapshot: snapshot), on: primary, within: .seconds(30))
+            } throws: { ($0 as? WireStatus)?.code == .unavailable }
+            await #expect {
+                try await shard.call(HoldWrites(route: route, snapshot: snapshot, limit: 1000), on: primary)
+            } throws: { ($0 as? WireStatus)?.code == .unavailable }
+            shard.keeper.change { $0!.freezing(false) }
+            // Its lane does what it did before.
+            let later = try await shard.enrol(test.ids(9))
+            #expect(later.outcomes.count == 9)
+            _ = try await hold(shard)
+        }
+    }
+
     @Test func onlyThePrimaryIsCut() async throws {
         try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 2) { shard in
             _ = try await shard.enrol(test.ids(3))

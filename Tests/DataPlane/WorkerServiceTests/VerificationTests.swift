@@ -43,6 +43,23 @@ struct VerificationTests {
         options.metrics = metrics
     }
 
+    /// An alert holds the age against the period.
+    @Test(arguments: [Duration.zero, .seconds(3600)])
+    func noAgeIsToldWhereNothingIsReadUnasked(period: Duration) async throws {
+        let (folder, metrics) = (TemporaryFolder(), MetricRegistry())
+        var options = WorkerHarness.options(folder)
+        options.verificationPeriod = period
+        options.metrics = metrics
+        try await WorkerHarness.with(options) { harness in
+            _ = try await harness.call(test.host(0))
+            let lines = metrics.rendered().split(separator: "\n").map(String.init)
+            let tellsAge = lines.contains { $0.hasPrefix("mien_verification_age_seconds ") }
+            #expect(tellsAge == (period > .zero))
+            #expect(lines.contains("mien_verification_period_seconds 3600") == (period > .zero))
+            #expect(lines.contains("mien_erasure_period_seconds 86400"))
+        }
+    }
+
     /// Nobody searches, and nobody asks.
     @Test func aFlippedByteIsFoundWithoutBeingAsked() async throws {
         let folder = TemporaryFolder()

@@ -133,6 +133,27 @@ import WorkerService
         }
     }
 
+    /// What was sent to the lost one may have been done there, and its faces deleted since.
+    @Test func anEmptyShardInPlaceOfALostOneDoesNoWriteFromBeforeIt() async throws {
+        let folder = TemporaryFolder()
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            // One of the shards that the collection began with, and one of a later number.
+            for (index, isRefused) in [(0, false), (5, true)] {
+                var host = test.host()
+                host.shard = test.shard(index)
+                _ = try await harness.call(host)
+                var old = test.enrol(test.ids(1), in: index)
+                old.age = .seconds(3600)
+                if isRefused {
+                    #expect(try await harness.refusal(old).code == .keyTooOld)
+                    #expect(try await harness.call(test.enrol(test.ids(1), in: index)).outcomes == [.accepted])
+                } else {
+                    #expect(try await harness.call(old).outcomes == [.accepted])
+                }
+            }
+        }
+    }
+
     @Test func aWriteThatNobodyRemembersIsRefusedWhenItIsSentAgain() async throws {
         let folder = TemporaryFolder()
         var options = WorkerHarness.options(folder)

@@ -363,6 +363,37 @@ struct CodebookTrainerTests {
         // All components are coded, and factors correct the code's length.
         #expect(abs(calibration.whole.slope - 1) < 0.05 && abs(calibration.whole.intercept) < 0.02)
         #expect(calibration.whole.deviation > 0.005 && calibration.whole.deviation < 0.05)
+
+        // Counted of mates of rows that it has not seen, within four deviations of the 1024 rows that the lines were
+        // fitted on, and of these.
+        let (similarity, batchCount, rowCount): (Float, Int, Int) = (0.40, 8, 1024)
+        let shares: [(share: Double, deviations: Float)] = [(0.1, 1.2816), (0.01, 2.3263)]
+        var source = SpectrumSample.heavyTailed(dimension: 128, mean: 0.05, seed: testSeed &+ 6)
+        var lost = shares.map { _ in (heads: 0, whole: 0) }
+        for _ in 0..<batchCount {
+            let rows = source.rows(rowCount)
+            let batch = codebook.encode(embeddings: rows.values)
+            let mates = (0..<rowCount).flatMap { source.mate(of: Array(rows.row($0)), similarity: similarity) }
+            let probes = PreparedProbes(probes: mates, codebook: codebook)
+            for row in 0..<rowCount {
+                let estimate = probes.estimate(probe: row, code: batch, row: row)
+                let wanted = similarity - probes.meanTerms[row]
+                for (index, line) in shares.enumerated() {
+                    let headLeast = calibration.headLeast(for: wanted, deviations: line.deviations)
+                    let wholeLeast = calibration.whole.least(for: wanted, deviations: line.deviations)
+                    lost[index].heads += estimate.head < headLeast ? 1 : 0
+                    lost[index].whole += estimate.whole < wholeLeast ? 1 : 0
+                }
+            }
+        }
+        let count = Double(batchCount * rowCount)
+        for (line, counts) in zip(shares, lost) {
+            let tolerance = 4 * (line.share * (1 - line.share) * (1.0 / 1024 + 1 / count)).squareRoot()
+            // What was fitted far out says less of what is nearer, but never that nothing is lost.
+            let due = max(line.share / 5, line.share - tolerance)...line.share + tolerance
+            #expect(due.contains(Double(counts.heads) / count), "\(testSeed), of \(line.share): \(counts) of \(count)")
+            #expect(due.contains(Double(counts.whole) / count), "\(testSeed), of \(line.share): \(counts) of \(count)")
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 import FaceModel
 import LMDB
 import PartitionEngine
+import PartitionStore
 import Testing
 
 /// What a partition remembers of writes beyond the newest receipts.
@@ -91,6 +92,40 @@ import Testing
         environment.close()
         #expect(byteCount[0] > 128 << 10 && byteCount.reduce(0, +) <= 256 << 10 + 16 << 10)
         try fixture.reopen()
+    }
+
+    /// Takes the receipts of a partition over, into one that is made beside it.
+    private func copyReceipts(of fixture: PartitionFixture) throws {
+        let builder = try SuccessorBuilder(
+            at: "\(fixture.folder.path)/successor",
+            identity: .made(shardIndex: 7),
+            sources: [fixture.partition],
+            options: .small
+        )
+        defer { builder.close() }
+        while try builder.copyReceipts() {}
+    }
+
+    /// No checksum covers the numbers: one that was changed loses no receipt, and ends nothing but the partition.
+    @Test(arguments: [(5, 1 << 40), (30, 1 << 40), (30, 8), (30, 26)])
+    func aChangedNumberIsNoticedBeforeReceiptsComeOver(writeCount: Int, number: Int) throws {
+        var options = PartitionOptions.small
+        options.receiptLimit = 4
+        let fixture = try PartitionFixture(options: options)
+        _ = try fixture.partition.write((0..<writeCount).map { deletion($0) }, epoch: 1)
+        fixture.partition.close()
+        try fixture.change { tables, transaction in
+            // As if the first ten had been forgotten, if there are so many.
+            let first = UInt64(writeCount > 20 ? 10 : 0)
+            _ = try transaction.removeAll(tables.earlierReceiptOrder, in: .before(first))
+            let place = Array(try #require(try transaction.reading.value(of: tables.earlierReceiptOrder, key: first)))
+            try transaction.delete(tables.earlierReceiptOrder, key: first)
+            try transaction.put(tables.earlierReceiptOrder, key: UInt64(number), value: place)
+        }
+        try fixture.reopen()
+        #expect { try copyReceipts(of: fixture) } throws: { error in
+            (error as? PartitionError)?.isCorruption == true
+        }
     }
 
     /// Those of both come over while the shards are written, some at a time, and what is written then afterwards.

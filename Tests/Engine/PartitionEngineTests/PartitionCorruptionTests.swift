@@ -10,7 +10,7 @@ import VectorMath
 
 /// Bytes of the data file are changed behind the partition's back, where its own values lie.
 ///
-/// LMDB's page headers are not covered: LMDB has no checksums and believes them.
+/// LMDB's page headers are not covered here: see `DamagedPageTests`.
 struct PartitionCorruptionTests {
     /// What one sound partition answers.
     private struct Answers: Equatable {
@@ -164,6 +164,8 @@ struct PartitionCorruptionTests {
         #expect { try fixture.partition.faces([FaceID(5)], includesEmbeddings: true) } throws: { error in
             (error as? PartitionError)?.isCorruption == true
         }
+        expectDamage("sample") { _ = try fixture.partition.sample(count: 100, seed: 1) }
+        expectDamage("page of a sample") { _ = try fixture.partition.samplePage(count: 9, of: 99, seed: 1, from: 0) }
         #expect(try fixture.partition.faces([FaceID(5)], includesEmbeddings: false).map(\.id) == [FaceID(5)])
         for chunk in try #require(values.ranges["rows"]) {
             for offset in stride(from: chunk.lowerBound + RowChunk.headerByteCount, to: chunk.upperBound, by: 128) {

@@ -4,7 +4,7 @@ import PartitionEngine
 import PartitionStore
 import Testing
 
-/// The ledger of erasures: an entry for each deletion, in its commit, on every replica.
+/// The ledger of erasures: an entry for each deletion and each expiry, in its commit, on every replica.
 @Suite struct PartitionErasureTests {
     private static func erasures(_ partition: Partition, limit: Int = 7) throws -> [Erasure] {
         var all: [Erasure] = []
@@ -29,7 +29,8 @@ import Testing
         let second = try fixture.delete([ids[3], ids[20]])
         let key = fixture.partition.identity.erasureKey
         let expected =
-            ids.prefix(10).map { ($0, first.sequence) } + [(ids[3], second.sequence), (ids[20], second.sequence)]
+            (ids.prefix(10) + [FaceID(99)]).map { ($0, first.sequence) }
+            + [(ids[3], second.sequence), (ids[20], second.sequence)]
         let found = try Self.erasures(fixture.partition)
         #expect(found.map(\.pseudonym) == expected.map { key.pseudonym(of: $0.0) })
         #expect(found.map(\.version) == expected.map { FaceVersion(epoch: 1, sequence: $0.1) })
@@ -40,6 +41,75 @@ import Testing
         let copied = try Partition.open(at: "\(copy.path)/copy", options: fixture.options)
         defer { copied.close() }
         #expect(try Self.erasures(copied, limit: 1000) == found)
+    }
+
+    /// A backup may have it, where it was lost here with its shard, or has expired.
+    @Test func theDeletionOfAFaceThatIsNotThereIsRememberedOnce() throws {
+        let fixture = try PartitionFixture()
+        let face = FaceID(7)
+        let pseudonym = fixture.partition.identity.erasureKey.pseudonym(of: face)
+        let batch = WriteBatch(key: fixture.nextKey(), operation: .delete([face, face]))
+        let receipt = try fixture.partition.write([batch], epoch: 1)[0]
+        #expect(receipt.outcome == .deleted([.absent, .absent]))
+        let found = try Self.erasures(fixture.partition)
+        #expect(found.map(\.pseudonym) == [pseudonym])
+        #expect(found.map(\.version) == [FaceVersion(epoch: 1, sequence: receipt.sequence)])
+        // Sent again it is the same write.
+        #expect(try fixture.partition.write([batch], epoch: 1)[0] == receipt)
+        #expect(try Self.erasures(fixture.partition) == found)
+        _ = try fixture.partition.verifyAll()
+    }
+
+    /// What a backup has of it may be from before it was given an expiry.
+    @Test(arguments: [false, true]) func anExpiryIsRememberedUnderAPseudonymOfItsOwn(isLogged: Bool) throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: fixture.dimension)
+        if isLogged { _ = try fixture.partition.commit(LogTransaction(promise: 2)) }
+        func write(_ operation: WriteBatch.Operation) throws {
+            let batch = WriteBatch(key: fixture.nextKey(), operation: operation)
+            guard isLogged else {
+                _ = try fixture.partition.write([batch], epoch: 1)
+                return
+            }
+            var author = try LogAuthor(fixture.partition, epoch: 2)
+            let entry = try author.entry(batch)
+            _ = try fixture.partition.commit(LogTransaction(append: [entry], applyThrough: entry.sequence))
+        }
+        let ids = (0..<5).map { FaceID($0) }
+        func enrol(_ ids: [FaceID], expires: Int64?) throws {
+            let metadata = FaceMetadata(expires: expires.map { Timestamp(milliseconds: $0) })
+            try write(fixture.enrolment(ids, ids.map { _ in source.embedding() }) { _ in metadata }.operation)
+        }
+        try enrol(ids, expires: nil)
+        try enrol(Array(ids[..<3]), expires: 1000)
+        try enrol([ids[2]], expires: 5000)
+        let expiry = try #require(try fixture.partition.expiry(now: Timestamp(milliseconds: 2000)))
+        // Meanwhile one has been given more time.
+        try enrol([ids[1]], expires: nil)
+        try write(expiry)
+        let key = fixture.partition.identity.erasureKey
+        let found = try Self.erasures(fixture.partition)
+        #expect(found.map(\.pseudonym) == [key.pseudonym(ofExpired: ids[0])])
+        #expect(found.map(\.version.sequence) == [fixture.partition.committedSequence])
+        #expect(key.pseudonym(ofExpired: ids[0]) != key.pseudonym(of: ids[0]))
+        #expect(try fixture.partition.faces(ids, includesEmbeddings: false).map(\.id) == Array(ids[1...]))
+        _ = try fixture.partition.verifyAll()
+    }
+
+    /// The clock of the replica that ordered it may be ahead: a restore goes by what expired first.
+    @Test(arguments: [(500, 1000), (1700, 1700)] as [(Int64, Int64)])
+    func anExpiryIsNotDatedBeforeItWasDue(clock: Int64, time: Int64) throws {
+        let fixture = try PartitionFixture()
+        fixture.options.wallClock = { Timestamp(milliseconds: clock) }
+        try fixture.reopen()
+        var source = FaceSource(dimension: fixture.dimension)
+        try fixture.enrol([FaceID(1)], [source.embedding()]) { _ in
+            FaceMetadata(expires: Timestamp(milliseconds: 1000))
+        }
+        let expiry = try #require(try fixture.partition.expiry(now: Timestamp(milliseconds: 2000)))
+        let batch = WriteBatch(key: fixture.nextKey(), operation: expiry)
+        _ = try fixture.partition.write([batch], epoch: 1)
+        #expect(try Self.erasures(fixture.partition).map(\.time) == [Timestamp(milliseconds: time)])
     }
 
     @Test func oldErasuresAreForgottenAndThatIsSaid() throws {
@@ -84,6 +154,7 @@ import Testing
         let found = try replicas.map {
             try Self.erasures($0.partition).map { [$0.pseudonym, UInt128($0.version.sequence)] }
         }
-        #expect(found[0] == found[1] && found[0].count == 9)
+        // Of the nine that the second deletion named four were gone.
+        #expect(found[0] == found[1] && found[0].count == 4 + 9)
     }
 }

@@ -101,6 +101,26 @@ import Testing
         #expect(try known(Self.nothing, isLast: true) == nil)
     }
 
+    /// A write to what was backed up may have been done there, and its face deleted since.
+    @Test func ofAWriteFromBeforeTheEndNobodyKnows() throws {
+        let clock = SteppedClock()
+        var options = PartitionOptions.small
+        options.steadyClock = { clock.now }
+        let fixture = try PartitionFixture(options: options)
+        func mayHaveForgotten(_ seconds: Int) throws -> Bool {
+            try fixture.partition.mayHaveForgotten(IdempotencyKey(high: 9, low: 9), age: .seconds(seconds))
+        }
+        #expect(try !mayHaveForgotten(1000))
+        clock.pass(.seconds(20))
+        for _ in 0..<2 {
+            let end = WriteBatch(key: .random(), operation: .restore(Self.nothing, isLast: true))
+            _ = try fixture.partition.write([end], epoch: 9)
+            // The end comes once.
+            clock.pass(.seconds(10))
+        }
+        #expect(try !mayHaveForgotten(19) && mayHaveForgotten(21))
+    }
+
     @Test func theEndGoesAlongWithACopy() throws {
         let target = try Target(isLogged: false)
         let backup = try Self.backup()

@@ -345,6 +345,57 @@ struct PartitionSuccessionTests {
         #expect(try merged.mayHaveForgotten(unknown, age: .seconds(65)))
     }
 
+    /// Two shards that let many faces expire by writes of the same number.
+    @Test func erasuresComeOverBeforeTheEndAndEachOnce() throws {
+        let fixtures = [try PartitionFixture(), try PartitionFixture()]
+        var faces = FaceSource(dimension: 64, seed: 9)
+        for (number, fixture) in fixtures.enumerated() {
+            let ids = (0..<1024).map { FaceID(1024 * number + $0) }
+            try fixture.enrol(ids, ids.map { _ in faces.embedding() }) { _ in
+                FaceMetadata(expires: Timestamp(milliseconds: 1))
+            }
+            let expiry = try #require(try fixture.partition.expiry(now: Timestamp(milliseconds: 2)))
+            let batch = WriteBatch(key: fixture.nextKey(), operation: expiry)
+            _ = try fixture.partition.write([batch], epoch: 1)
+        }
+        let folder = fixtures[0].folder.path
+        func begin(_ name: String, _ range: ClosedRange<UInt64>, _ sources: [Partition]) throws -> SuccessorBuilder {
+            let identity = PartitionIdentity.made(shardIndex: 3, range: range)
+            let options = fixtures[0].options
+            return try SuccessorBuilder(at: "\(folder)/\(name)", identity: identity, sources: sources, options: options)
+        }
+        func ledger(_ builder: SuccessorBuilder) throws -> [Erasure] {
+            try builder.partition.erasures(after: nil, limit: 100_000).erasures
+        }
+        let whole = try begin("whole", 0...UInt64.max, fixtures.map(\.partition))
+        defer { withExtendedLifetime(fixtures) { whole.close() } }
+        while try whole.copyErasures() {}
+        let copied = try ledger(whole)
+        #expect(copied.count == 2048 && Set(copied.map(\.pseudonym)).count == 2048)
+        #expect(Set(copied.map(\.version.sequence)) == [fixtures[0].partition.committedSequence])
+        _ = try build(whole)
+        #expect(try ledger(whole) == copied, "nothing was left")
+        // Writes went on after all.
+        try fixtures[1].delete([FaceID(5000)])
+        while try whole.seal() == nil {}
+        #expect(try ledger(whole).count == 2049)
+        #expect(try whole.partition.verifyAll() != nil)
+
+        // Both halves have all, in the same places, and one that is merged of them has each once.
+        let halves = [
+            try begin("half0", 0...Self.half, [whole.partition]),
+            try begin("half1", Self.half + 1...UInt64.max, [whole.partition]),
+        ]
+        defer { for half in halves { half.close() } }
+        for half in halves { _ = try build(half) }
+        let merged = try begin("merged", 0...UInt64.max, halves.map(\.partition))
+        defer { merged.close() }
+        _ = try build(merged)
+        let (before, after) = (try ledger(whole), try ledger(merged))
+        #expect(after == before)
+        #expect(try merged.partition.verifyAll() != nil)
+    }
+
     /// Faces of a backup that were sent before a restoration ended arrive when its shard has been split, or merged.
     @Test func theEndOfARestorationComesOver() throws {
         let backup = try PartitionRestorationTests.backup()

@@ -192,6 +192,36 @@ struct PartitionWriteTests {
         #expect(try partition.mayHaveForgotten(unknown, age: .seconds(11)))
     }
 
+    /// In its place others may have done what is sent to it again.
+    @Test func aPartitionThatStandsInForOthersTellsNothingOfWritesFromBeforeIt() throws {
+        let clock = SteppedClock()
+        var options = PartitionOptions.small
+        options.steadyClock = { clock.now }
+        let folder = TemporaryFolder()
+        let path = "\(folder.path)/partition"
+        var partition = try Partition.create(at: path, identity: .made(), options: options, standsIn: true)
+        defer { partition.close() }
+        func reopen() throws {
+            partition.close()
+            partition = try Partition.open(at: path, options: options)
+        }
+        func mayHaveForgotten(_ seconds: Int) throws -> Bool {
+            try partition.mayHaveForgotten(IdempotencyKey(high: 9, low: 9), age: .seconds(seconds))
+        }
+        clock.pass(.seconds(10))
+        #expect(try !mayHaveForgotten(9) && mayHaveForgotten(11))
+        // As long as nothing was written nobody knows how long it has been there.
+        try reopen()
+        clock.pass(.seconds(5))
+        #expect(try !mayHaveForgotten(4) && mayHaveForgotten(6))
+        clock.pass(.seconds(100))
+        let known = IdempotencyKey(high: 7, low: 7)
+        _ = try partition.write([WriteBatch(key: known, operation: .delete([FaceID(1)]))], epoch: 1)
+        try reopen()
+        #expect(try !mayHaveForgotten(100) && mayHaveForgotten(110))
+        #expect(try !partition.mayHaveForgotten(known, age: .seconds(110)), "it is known")
+    }
+
     @Test func oneGroupSeesItsOwnChanges() throws {
         let fixture = try PartitionFixture()
         var source = FaceSource(dimension: 64)

@@ -152,6 +152,13 @@ struct RecordTests {
         }
     }
 
+    @Test(arguments: [(0, 0, 0), (127, 0, 0), (128, 1, 128), (300, 2, 256)] as [(UInt32, Int, UInt32)])
+    func theUnfinishedChunkBeginsBehindTheFullOnes(nextRow: UInt32, chunkCount: Int, sealedRow: UInt32) {
+        var state = PartitionState()
+        state.nextRow = nextRow
+        #expect(state.sealedChunkCount == chunkCount && state.sealedRow == sealedRow)
+    }
+
     @Test func countsThatAreTooLowAreAContradiction() throws {
         var state = Self.state
         for count in (0..<6).reversed() {
@@ -265,6 +272,23 @@ struct RecordTests {
         #expect(none.forgotten(oldest: 0) == .unknown)
         _ = none.note(number: 5, oldest: 0, spacing: 10, time: 9)
         #expect(none.forgotten(oldest: 0) == .by(9))
+    }
+
+    /// A partition that stands in for others notes now and then how long it has, however little is written to it.
+    @Test func whatOthersHadKeptBeforeAPartitionBeganGetsOlderWithIt() {
+        #expect(ReceiptTimesRecord.ofOthers(until: 0).forgotten(oldest: 0) == .by(1))
+        var record = ReceiptTimesRecord.ofOthers(until: 500)
+        for number in 1...100 as ClosedRange<UInt64> {
+            _ = record.note(number: number, oldest: 0, spacing: 1000, time: 500 + 20_000 * number)
+        }
+        #expect(record.samples.map(\.number) == [0, 3, 6, 12, 24, 48, 96])
+        #expect(record.forgotten(oldest: 0) == .by(500))
+        // What was kept by then is the partition's own.
+        #expect(record.forgotten(oldest: 1) == .by(500 + 60_000))
+        // One that was empty from the beginning of its range has nothing to note.
+        var whole = ReceiptTimesRecord.ofNothing
+        _ = whole.note(number: 1, oldest: 0, spacing: 1000, time: 1_000_000)
+        #expect(whole == .ofNothing)
     }
 
     // MARK: Round trips

@@ -153,6 +153,65 @@ import Testing
         }
     }
 
+    /// An expiry is of the collection alone: in a copy a face may have expired that was given more time meanwhile.
+    @Test func whatHasExpiredIsLeftOutByTheLedgerOfTheCollectionItselfAlone() {
+        let face = FaceID(high: 1, low: 2)
+        let expiry = ErasureKey.ofExpired(Self.manifest.erasureKey.pseudonym(of: face))
+        func row(_ sequence: UInt64) -> ArchivedFaces.Row {
+            .init(id: face, version: FaceVersion(epoch: 4, sequence: sequence), metadata: FaceMetadata())
+        }
+        func filter(of collection: CollectionID) -> ErasureFilter {
+            var ledger = Self.ledger(
+                since: -5,
+                until: 5,
+                of: collection,
+                [(face, FaceVersion(epoch: 4, sequence: 50))]
+            )
+            ledger.erasures[0].pseudonym = expiry
+            var filter = ErasureFilter(for: Self.manifest)
+            filter.add(ledger)
+            return filter
+        }
+        let own = filter(of: BackupSamples.collection.id)
+        #expect(own.isErased(row(49)) && own.isErased(row(49), isOfBackup: false))
+        #expect(!own.isErased(row(51)), "it was enrolled again")
+        #expect(!filter(of: CollectionID(high: 3, low: 4)).isErased(row(49)))
+    }
+
+    /// A restoration that was cut off has sent it: it goes on with the same, though the face has expired meanwhile.
+    @Test func aVersionWhoseOwnTimeWasOverWhenItsFaceExpiredGoesIn() {
+        let face = FaceID(high: 1, low: 2)
+        func row(expires time: Int64?) -> ArchivedFaces.Row {
+            let expires = time.map { Timestamp(milliseconds: Self.manifest.created.milliseconds + $0) }
+            return .init(
+                id: face,
+                version: FaceVersion(epoch: 4, sequence: 49),
+                metadata: FaceMetadata(expires: expires)
+            )
+        }
+        func ledger(at time: Int64, sequence: UInt64, isExpiry: Bool = true) -> ErasureLedger {
+            let version = FaceVersion(epoch: 4, sequence: sequence)
+            var ledger = Self.ledger(since: -5, until: 5, at: time, [(face, version)])
+            if isExpiry { ledger.erasures[0].pseudonym = ErasureKey.ofExpired(ledger.erasures[0].pseudonym) }
+            return ledger
+        }
+        var filter = ErasureFilter(for: Self.manifest)
+        filter.add(ledger(at: 100, sequence: 50))
+        #expect(!filter.isErased(row(expires: 100)) && !filter.isErased(row(expires: 99)))
+        // It would have outlived the later version that expired.
+        #expect(filter.isErased(row(expires: 101)) && filter.isErased(row(expires: nil)))
+        // As another replica noted it, and as it was before.
+        filter.add(ledger(at: 103, sequence: 50))
+        filter.add(ledger(at: 99, sequence: 50))
+        filter.add(ledger(at: 500, sequence: 45))
+        #expect(!filter.isErased(row(expires: 103)) && filter.isErased(row(expires: 104)))
+        filter.add(ledger(at: 200, sequence: 60))
+        #expect(!filter.isErased(row(expires: 200)) && filter.isErased(row(expires: 201)))
+        // What was deleted is gone, whenever it would have expired.
+        filter.add(ledger(at: 1, sequence: 50, isExpiry: false))
+        #expect(filter.isErased(row(expires: -100)) && filter.isErased(row(expires: 200)))
+    }
+
     @Test func aLedgerOfAnotherKeyIsToldApart() {
         let filter = ErasureFilter(for: Self.manifest)
         #expect(filter.isOfKey(Self.ledger(since: 0, until: 1)))

@@ -10,6 +10,38 @@ import Testing
         try await body(folder)
     }
 
+    private struct NotMounted: Error {}
+
+    /// Runs a body with a folder of a file system that is mounted read-only; needs root and the right to mount.
+    private static func withReadOnlyFolder(_ body: (String) throws -> Void) throws {
+        let folder = NSTemporaryDirectory() + "mien-read-only-\(UUID())"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        guard mount("tmpfs", folder, "tmpfs", UInt(MS_RDONLY), "size=1m") == 0 else { throw NotMounted() }
+        defer { umount2(folder, Int32(MNT_DETACH)) }
+        try body(folder)
+    }
+
+    static let mayMount: Bool = {
+        do {
+            try withReadOnlyFolder { _ in }
+            return true
+        } catch {
+            return false
+        }
+    }()
+
+    /// As nearly all of a host is for a service of systemd.
+    @Test(.enabled(if: FolderStoreTests.mayMount, "no file system may be mounted"))
+    func aFolderThatIsMountedReadOnlyIsRefused() throws {
+        try FolderStore(NSTemporaryDirectory(), createsFolder: false).checkIsWritable()
+        try Self.withReadOnlyFolder { folder in
+            let store = try FolderStore(folder, createsFolder: false)
+            let error = #expect(throws: BackupError.self) { try store.checkIsWritable() }
+            #expect("\(error!)".contains(folder) && "\(error!)".contains("ReadWritePaths="))
+        }
+    }
+
     @Test func objectsAreKeptAndRead() async throws {
         try await Self.withFolder { folder in
             let store = try FolderStore(folder, createsFolder: true)

@@ -81,6 +81,21 @@ struct ByteReaderTests {
         #expect(throws: BinaryCodingError.self) { try reading([1, 2, 3, 4]) { try $0.readFloats(count: count) } }
     }
 
+    @Test func aCountOfMoreThanTheRestCanHoldIsRefused() throws {
+        let bytes: [UInt8] = [9, 2, 0, 0, 0, 1, 2, 3, 4]
+        func count(leastByteCount: Int) throws -> Int {
+            try reading(bytes) { reader in
+                try reader.skip(byteCount: 1)
+                return try reader.readCount(leastByteCount: leastByteCount)
+            }
+        }
+        #expect(try count(leastByteCount: 2) == 2)
+        #expect(throws: BinaryCodingError.invalidValue(field: "count", offset: 1)) { try count(leastByteCount: 3) }
+        #expect(throws: BinaryCodingError.truncated(offset: 0, wanted: 4, available: 3)) {
+            try reading([1, 0, 0]) { try $0.readCount(leastByteCount: 1) }
+        }
+    }
+
     @Test(arguments: [5, -1, Int.max, Int.min])
     func bytesBeyondTheEndAreRefused(count: Int) throws {
         #expect(throws: BinaryCodingError.self) { try reading([1, 2, 3, 4]) { try $0.readBytes(count: count) } }

@@ -89,6 +89,32 @@ import Testing
         #expect(throws: LMDBError.versionMismatch(path: folder.path)) { try Environment(path: folder.path) }
     }
 
+    /// LMDB divides by what the meta pages call the size of a page.
+    @Test func aChangedBitOfWhatSaysHowTheFileIsReadIsRefused() throws {
+        try Environment(path: folder.path).close()
+        let file = URL(filePath: folder.path + "/data.mdb")
+        let sound = try Data(contentsOf: file)
+        for page in [0, 4096] {
+            // Magic number, version, and bytes of a page.
+            for field in [16, 20, 40] {
+                for bit in 0..<32 {
+                    var bytes = sound
+                    bytes[page + field + bit / 8] ^= 1 << UInt8(bit % 8)
+                    try bytes.write(to: file)
+                    #expect(throws: LMDBError.self, "page at \(page), field at \(field), bit \(bit)") {
+                        try Environment(path: folder.path)
+                    }
+                }
+            }
+            var bytes = sound
+            bytes[page + 41] = 0
+            try bytes.write(to: file)
+            #expect(throws: LMDBError.corrupted(path: folder.path)) { try Environment(path: folder.path) }
+        }
+        try sound.write(to: file)
+        try Environment(path: folder.path).close()
+    }
+
     @Test func secondProcessIsRefusedAndTheFirstNamed() async throws {
         let path = folder.path
         let holder = Process()
@@ -152,7 +178,6 @@ import Testing
         #expect(throws: closed) { try environment.write { _ in } }
         #expect(throws: closed) { try environment.openTable(named: "t") }
         #expect(throws: closed) { try environment.copy(to: folder.path + "/copy", compacting: false) }
-        #expect(throws: closed) { try environment.checkReaders() }
         #expect(throws: closed) { try environment.sync() }
     }
 
@@ -242,7 +267,6 @@ import Testing
             #expect(pinned.freePageCount >= 2000)
             #expect(pinned.lastTransaction == full.lastTransaction + 3)
         }
-        try #expect(environment.checkReaders() == 0)
         try environment.sync()
     }
 

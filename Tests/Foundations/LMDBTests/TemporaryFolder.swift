@@ -63,6 +63,8 @@ extension EnvironmentOptions {
 
 extension ReadTransaction {
     /// A copy of the value of `key`.
+    // Never inlined: of an array that its caller leaves unused Swift 6.3 gives the memory back before it is filled.
+    @inline(never)
     func bytes(_ table: Table, _ key: some Key) throws -> [UInt8]? {
         try withValue(of: table, key: key) { value in value.withUnsafeBytes { Array($0) } }
     }

@@ -38,6 +38,26 @@ struct OperatorFilesTests {
         for name in SpanName.allCases { #expect(page.contains("| `\(name.rawValue)` |"), "\(name)") }
     }
 
+    @Test func thePageSaysWhatToDoOfEveryAlertAndOfNoOther() throws {
+        let rules = try text("deploy/prometheus/alerts.yml")
+        let alerts = rules.matches(of: /alert: (\w+)\n(?:(?!alert:)[\s\S])*?severity: (\w+)/).map {
+            [String($0.1), String($0.2)]
+        }
+        #expect(alerts.count == rules.matches(of: /alert:/).count && alerts.count > 30)
+        let page = try text("docs/operations/metrics.md")
+        let section = try #require(page.components(separatedBy: "\n## Alerts\n").last)
+        let rows = section.matches(of: /\n\| `(Mien\w+)` \| (\w+) \| \S/).map { [String($0.1), String($0.2)] }
+        #expect(rows == alerts)
+    }
+
+    /// Every coordinator tells of the same shards, and a sum would have as many times as many.
+    @Test(arguments: ["deploy/grafana/mien.json", "deploy/prometheus/alerts.yml"])
+    func whatEveryCoordinatorTellsIsNotAddedUp(path: String) throws {
+        let names = "mien_(?:shards|replica_lag|operation|collection_faces|trainings|workers|worker_silence)"
+        let sum = try Regex("sum *(?:by \\([a-z, ]+\\) *)?\\(" + names)
+        #expect(try text(path).firstMatch(of: sum) == nil)
+    }
+
     @Test(arguments: ["deploy/grafana/mien.json", "deploy/prometheus/alerts.yml"])
     func everyNameThatIsAskedForExists(path: String) throws {
         let known = Set(

@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import Synchronization
 import Testing
@@ -31,6 +32,45 @@ struct WorkerThreadTests {
             let result = await WorkerThread.run(name: "background", priority: .background) { number }
             #expect(result == number)
         }
+    }
+
+    @Test func aTaskThatIsCancelledLeavesAThreadThatDoesNotEnd() async {
+        let released = DispatchSemaphore(value: 0)
+        let (isReached, isDone) = (OneWayFlag(), OneWayFlag())
+        let task = Task {
+            await WorkerThread.runUntilCancelled(name: "stuck") { () -> Int in
+                isReached.set()
+                released.wait()
+                isDone.set()
+                return 1
+            }
+        }
+        while !isReached.isSet { await Task.yield() }
+        task.cancel()
+        let result = await task.value
+        #expect(result == nil && !isDone.isSet)
+        released.signal()
+        // The thread goes on by itself.
+        while !isDone.isSet { await Task.yield() }
+    }
+
+    @Test func aTaskThatIsNotCancelledHearsWhatCameOfIt() async {
+        for number in 0..<50 {
+            let result = await WorkerThread.runUntilCancelled(name: "quick") { number }
+            #expect(result == number)
+        }
+    }
+
+    @Test func whatACancelledTaskWantsDoneIsDone() async {
+        let isDone = OneWayFlag()
+        let task = Task {
+            while !Task.isCancelled { await Task.yield() }
+            return await WorkerThread.runUntilCancelled(name: "late") { isDone.set() } != nil
+        }
+        task.cancel()
+        let isHeard = await task.value
+        #expect(!isHeard)
+        while !isDone.isSet { await Task.yield() }
     }
 
     private final class Cell: Sendable {

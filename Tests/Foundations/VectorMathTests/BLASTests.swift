@@ -67,7 +67,7 @@ struct BLASTests {
         var scaled = basis
         for row in 0..<order {
             for column in 0..<order { scaled[row, column] *= values[row] }
-            let leading = basis.withRow(row) { $0.max { abs($0) < abs($1) }! }
+            let leading = (0..<order).map { basis[row, $0] }.max { abs($0) < abs($1) }!
             #expect(leading > 0)
         }
         let rebuilt = basis.multiplied(by: scaled, transposingSelf: true)
@@ -80,6 +80,16 @@ struct BLASTests {
         let full = BLAS.symmetricEigen([2, 1, 1, 2], order: 2)
         let lower = BLAS.symmetricEigen([2, 99, 1, 2], order: 2)
         #expect(full.values == lower.values && full.vectors == lower.vectors)
+    }
+}
+
+extension Matrix {
+    fileprivate func transposed() -> Matrix {
+        var result = Matrix(rows: columns, columns: rows)
+        for row in 0..<rows {
+            for column in 0..<columns { result[column, row] = self[row, column] }
+        }
+        return result
     }
 }
 

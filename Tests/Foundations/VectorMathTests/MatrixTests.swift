@@ -4,11 +4,10 @@ import VectorMath
 struct MatrixTests {
     @Test func rowsAreContiguous() {
         var matrix = Matrix(rows: 2, columns: 3, storage: [1, 2, 3, 4, 5, 6])
-        #expect(matrix.withRow(1) { Array($0) } == [4, 5, 6])
+        #expect((0..<3).map { matrix[1, $0] } == [4, 5, 6])
         #expect(matrix[0, 2] == 3)
         matrix[1, 0] = 7
         #expect(matrix.storage == [1, 2, 3, 7, 5, 6])
-        #expect(matrix.transposed().storage == [1, 7, 2, 5, 3, 6])
         matrix.withMutableStorage { $0[5] = 0 }
         #expect(matrix[1, 2] == 0)
     }

@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import Testing
 import VectorMath
@@ -30,6 +31,29 @@ struct VectorKernelsTests {
     @Test func scalarIsAlwaysThereAndTheBestLevelIsTheDefault() {
         #expect(Self.levels.first == .scalar)
         if getenv("MIEN_KERNEL_LEVEL") == nil { #expect(VectorKernels.level == Self.levels.last) }
+    }
+
+    /// What Linux tells of an x86-64 CPU; nil elsewhere.
+    private static let flags: Set<Substring>? = {
+        #if arch(x86_64)
+        let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+        let line = text.split(separator: "\n").first { $0.hasPrefix("flags") }
+        return line.map { Set($0.split { $0 == " " || $0 == "\t" }) }
+        #else
+        return nil
+        #endif
+    }()
+
+    /// The kernel's word for each instruction set, so that a level that the dispatcher overlooks is missed.
+    @Test(.enabled(if: VectorKernelsTests.flags != nil, "the CPU's instruction sets are not told in /proc/cpuinfo"))
+    func theLevelsAreThoseOfTheCPU() throws {
+        let flags = try #require(Self.flags)
+        let avx2: Set<Substring> = ["avx2", "fma", "f16c", "bmi1", "bmi2"]
+        let avx512 = avx2.union(["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vbmi", "avx512_vnni"])
+        var levels: [KernelLevel] = [.scalar]
+        if flags.isSuperset(of: avx2) { levels.append(.avx2) }
+        if flags.isSuperset(of: avx512) { levels.append(.avx512) }
+        #expect(Self.levels == levels)
     }
 
     @Test func aLevelTheCPULacksFallsBack() {

@@ -106,6 +106,63 @@ struct CodecLimitTests {
         }
     }
 
+    /// A coordinator adds up what workers tell of all shards.
+    @Test func moreThanAShardCanHaveIsRefused() throws {
+        func answer(faces: UInt64, answered: UInt64) -> ShardSearchAnswer {
+            ShardSearchAnswer(
+                matches: [],
+                faceCount: faces,
+                facesAnswered: answered,
+                rowsVisited: .max,
+                listsVisited: .max,
+                generation: 0
+            )
+        }
+        #expect(refusal(answer(faces: 1 << 40, answered: 1 << 40)) == nil)
+        #expect(refusal(answer(faces: .max, answered: 0))?.code == .invalidRequest)
+        #expect(refusal(answer(faces: 0, answered: .max))?.code == .invalidRequest)
+        #expect(refusal(ReplicaVerified(sequence: 1, faceCount: .max, slices: [], damage: nil)) != nil)
+        let heartbeat = try #require(MessageSamples.all.lazy.compactMap { $0 as? Heartbeat }.first)
+        #expect(refusal(heartbeat) == nil)
+        let paths: [WritableKeyPath<WorkerReport.Replica, UInt64>] = [
+            \.faceCount, \.freshCount, \.tombstoneCount, \.olderRowCount, \.diskByteCount,
+        ]
+        for path in paths {
+            var wrong = heartbeat
+            wrong.report.replicas[0][keyPath: path] = .max
+            #expect(refusal(wrong)?.code == .invalidRequest)
+        }
+        let successorPaths: [WritableKeyPath<WorkerReport.Successor, UInt64>] = [
+            \.rowCount, \.totalRowCount, \.diskByteCount,
+        ]
+        for path in successorPaths {
+            var wrong = heartbeat
+            wrong.report.successors[0][keyPath: path] = .max
+            #expect(refusal(wrong)?.code == .invalidRequest)
+        }
+    }
+
+    /// A coordinator makes percent of a share, and a next one of a version.
+    @Test func aReportThatNobodyCanCountOnIsRefused() throws {
+        let heartbeat = try #require(MessageSamples.all.lazy.compactMap { $0 as? Heartbeat }.first)
+        for warmth: Float in [-.infinity, .infinity, .nan, -0.01, 1.01, 1e30] {
+            var wrong = heartbeat
+            wrong.report.replicas[0].warmth = warmth
+            #expect(refusal(wrong)?.code == .invalidRequest, "\(warmth)")
+        }
+        for warmth: Float in [0, 1] {
+            var right = heartbeat
+            right.report.replicas[0].warmth = warmth
+            #expect(refusal(right) == nil, "\(warmth)")
+        }
+        var last = heartbeat
+        last.report.replicas[0].groupVersion = .max
+        #expect(refusal(last)?.code == .invalidRequest)
+        last = heartbeat
+        last.report.replicas[0].end?.groupVersion = .max
+        #expect(refusal(last)?.code == .invalidRequest)
+    }
+
     /// Whoever puts slices together counts on from where they end.
     @Test func slicesThatDoNotLieInsideTheirCopyAreRefused() {
         func slice(at offset: UInt64, of byteCount: UInt64, bytes: Int = 8) -> PartitionSlice {

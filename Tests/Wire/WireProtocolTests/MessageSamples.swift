@@ -20,7 +20,7 @@ enum MessageSamples {
         change: .merge(with: 4, into: 5),
         state: .done
     )
-    private static let operationStep = OperationDescription.Step(
+    static let operationStep = OperationDescription.Step(
         collection: "gallery",
         shardIndex: 2,
         change: .move(from: nodeID, to: secondNodeID),
@@ -302,7 +302,7 @@ enum MessageSamples {
         ),
         FacesEnrolled(outcomes: outcomes, token: token),
         DeleteFaces(collection: "gallery", key: key, age: .milliseconds(1500), ids: [firstFace, secondFace]),
-        FacesDeleted(outcomes: [.deleted, .absent], token: token),
+        FacesDeleted(outcomes: [.deleted, .absent], token: token, hasLoss: true),
         GetFaces(collection: "gallery", ids: [firstFace], includesEmbeddings: true, token: token),
         FaceList(faces: faces, hasLoss: true, epoch: Epoch(0x1_0000_0007)),
         GetLatestToken(collection: "gallery"),
@@ -377,48 +377,7 @@ enum MessageSamples {
             steps: [operationStep]
         ),
         ListOperations(),
-        OperationList(
-            operations: [
-                OperationDescription(
-                    id: operationID,
-                    kind: .copies,
-                    collection: "gallery",
-                    state: .done,
-                    created: Timestamp(milliseconds: 1_700_000_000_000),
-                    ended: Timestamp(milliseconds: 1_700_000_100_000)
-                ),
-                OperationDescription(
-                    id: operationID,
-                    kind: .rollout,
-                    collection: "gallery",
-                    state: .running,
-                    created: Timestamp(milliseconds: 1_700_000_000_000),
-                    rollout: .init(
-                        generation: 2,
-                        cause: .growth,
-                        stage: .recoding,
-                        training: .init(
-                            generation: 2,
-                            worker: nodeID,
-                            progress: .init(stage: .centroids, share: 0.5, elapsedMilliseconds: 1500)
-                        ),
-                        shards: [
-                            .init(
-                                index: 2,
-                                replicaCount: 3,
-                                installedCount: 3,
-                                rowCount: 33_000,
-                                codedRowCount: 16_384
-                            )
-                        ],
-                        rowsPerSecond: 3000,
-                        waitsFor: "The worker codes 16616 rows of shard 2 again.",
-                        silentMilliseconds: 120
-                    )
-                ),
-            ],
-            replacements: [operationStep]
-        ),
+        operationList,
         ExplainShard(collection: "gallery", shardIndex: 2),
         ShardExplanation(
             verdicts: [
@@ -477,7 +436,8 @@ enum MessageSamples {
             storeProblem: "No store.",
             workers: [.init(id: nodeID, address: address, isLive: true, silentMilliseconds: 120, report: report)],
             collections: [description],
-            comparedRowRates: [1_500_000]
+            comparedRowRates: [1_500_000],
+            silenceCauses: [.hanging]
         ),
     ]
 

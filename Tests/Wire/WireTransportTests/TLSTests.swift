@@ -200,6 +200,28 @@ struct TLSTests {
         }
     }
 
+    /// As by a server that has too many connections without a hello.
+    @Test func aTLSCallerThatIsClosedBeforeItsHelloIsToldWhyThatMayBe() async throws {
+        let port = try RawPeer.listen { peer in _ = try? peer.readNow() }
+        let tls = try ClientTLS(trustRootsFile: Fixture.certificate("authority.pem"))
+        let status = await Fixture.status { () async throws(WireStatus) in
+            try await WireConnection.connect(
+                to: NodeAddress(host: "127.0.0.1", port: port),
+                as: .client,
+                token: Fixture.token,
+                tls: tls,
+                on: Fixture.group.next(),
+                agent: "test",
+                timeout: .seconds(10)
+            )
+        }
+        // Another attempt may get in, and nothing was sent that the peer could have ended by.
+        #expect(status?.code == .unavailable && status?.isLoss == false)
+        let message = status?.message ?? ""
+        #expect(message.contains("both sides use TLS or neither does"), "\(message)")
+        #expect(message.contains("too many connections that have not said hello"), "\(message)")
+    }
+
     @Test func filesThatCannotBeUsedAreNamed() throws {
         let missing = Fixture.certificate("missing.pem")
         let readme = Fixture.certificate("README.md")

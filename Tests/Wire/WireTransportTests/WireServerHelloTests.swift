@@ -154,6 +154,96 @@ struct WireServerHelloTests {
         }
     }
 
+    @Test func strangersKeepNobodyOut() async throws {
+        let configuration = Fixture.configuration {
+            $0.connectionLimit = 2
+            $0.unauthenticatedConnectionLimit = 8
+            $0.unauthenticatedPatience = .zero
+            $0.helloTimeout = .seconds(600)
+        }
+        try await Fixture.withServer(Fixture.counting, configuration) { server in
+            let first = try await Fixture.connect(server)
+            var strangers: [RawPeer] = []
+            for number in 0..<40 {
+                strangers.append(try await RawPeer.connect(port: server.address.port))
+                if number < 8 {
+                    try await Fixture.waitUntil { configuration.metrics.activity.connectionCount == number + 2 }
+                } else {
+                    // That it has come is seen by who gives way to it: the one that has waited longest.
+                    #expect(try await strangers[number - 8].readToEnd() == [])
+                }
+            }
+            let second = try await Fixture.connect(server)
+            for connection in [first, second] {
+                let answer = try await connection.call(DeleteCollection(name: "7"), deadline: Fixture.soon)
+                #expect(answer.faceCount == 7)
+            }
+            // Nor do they take the places of those who belong here, of which there are two.
+            let status = await Fixture.status { () async throws(WireStatus) in
+                try await WireConnection.connect(
+                    to: server.address,
+                    as: .client,
+                    token: Fixture.token,
+                    tls: nil,
+                    on: Fixture.group.next(),
+                    agent: "test",
+                    timeout: .seconds(10)
+                )
+            }
+            #expect(status?.code == .overloaded)
+            withExtendedLifetime(strangers) {}
+        }
+    }
+
+    /// - Parameter isYoung: whether those who came have not had their time to say hello: then it is the bound that
+    ///   makes one of them give way.
+    @Test(arguments: [false, true])
+    func whoIsStillAmongTheNewestIsHeardHoweverLateItsHello(isYoung: Bool) async throws {
+        let configuration = Fixture.configuration {
+            $0.unauthenticatedConnectionLimit = 2
+            $0.unauthenticatedConnectionBound = isYoung ? 4 : 100
+            $0.unauthenticatedPatience = isYoung ? .seconds(600) : .zero
+            $0.helloTimeout = .seconds(600)
+        }
+        try await Fixture.withServer(Fixture.counting, configuration) { server in
+            var peers: [RawPeer] = []
+            for number in 1...(isYoung ? 4 : 2) {
+                peers.append(try await RawPeer.connect(port: server.address.port))
+                try await Fixture.waitUntil { configuration.metrics.activity.connectionCount == number }
+            }
+            peers.append(try await RawPeer.connect(port: server.address.port))
+            #expect(try await peers[0].readToEnd() == [])
+            for peer in peers[1...] {
+                try await peer.send(Fixture.helloFrame())
+                #expect(try await peer.readFrames(1).first?.header.type == .helloReply)
+            }
+        }
+    }
+
+    /// As when a node is back that all of them had lost.
+    @Test func hundredsThatConnectAtOnceAllGetInAtTheFirstAttempt() async throws {
+        let configuration = Fixture.configuration {
+            // Longer than a busy machine takes for all of them.
+            $0.unauthenticatedPatience = .seconds(600)
+            $0.helloTimeout = .seconds(600)
+        }
+        try await Fixture.withServer(Fixture.counting, configuration) { server in
+            var peers: [RawPeer] = []
+            for number in 1...300 {
+                peers.append(try await RawPeer.connect(port: server.address.port))
+                // The queue of those that are not accepted yet is short on some machines.
+                if number % 50 == 0 {
+                    try await Fixture.waitUntil { configuration.metrics.activity.connectionCount == number }
+                }
+            }
+            // The worst that can be: none has said hello before the last has come.
+            for peer in peers {
+                try await peer.send(Fixture.helloFrame())
+                #expect(try await peer.readFrames(1).first?.header.type == .helloReply)
+            }
+        }
+    }
+
     @Test func aPortInUseIsNamed() async throws {
         try await Fixture.withServer(Fixture.counting) { server in
             let status = await Fixture.status { () async throws(WireStatus) in

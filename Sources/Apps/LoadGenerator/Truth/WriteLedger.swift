@@ -120,16 +120,7 @@ package struct WriteLedger: Sendable {
         return idle.removeLast()
     }
 
-    /// Gives back a face that was taken and not written.
-    package mutating func giveBack(_ face: Int) { idle.append(face) }
-
     // MARK: Questions
-
-    /// Whether the face is there for certain, with no write under way.
-    package func isCertain(_ face: Int) -> Bool {
-        guard let entry = entries[face] else { return face < filledCount }
-        return entry.pending == nil && entry.settled.count == 1 && entry.settled != [.absent]
-    }
 
     /// Whether no write was ever begun for the face.
     package func isUntouched(_ face: Int) -> Bool { entries[face] == nil }

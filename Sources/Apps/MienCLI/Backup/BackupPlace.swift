@@ -13,7 +13,7 @@ enum BackupPlace {
         _ place: String,
         on console: Console,
         createsFolder: Bool = false
-    ) throws(CommandFailure) -> any BackupStore {
+    ) async throws(CommandFailure) -> any BackupStore {
         if place.hasPrefix("s3://") {
             do throws(ObjectStoreOptions.Problem) {
                 let options = try ObjectStoreOptions(place: place, environment: console.environment)
@@ -23,7 +23,9 @@ enum BackupPlace {
             }
         }
         do throws(BackupError) {
-            return try FolderStore(place, createsFolder: createsFolder)
+            return try await ThreadedStore.opening(place) { () throws(BackupError) in
+                try FolderStore(place, createsFolder: createsFolder)
+            }
         } catch {
             throw CommandFailure(error)
         }
@@ -60,7 +62,7 @@ func withStore<Result>(
     createsFolder: Bool = false,
     _ body: (any BackupStore) async throws(CommandFailure) -> Result
 ) async throws(CommandFailure) -> Result {
-    let store = try BackupPlace.open(place, on: console, createsFolder: createsFolder)
+    let store = try await BackupPlace.open(place, on: console, createsFolder: createsFolder)
     do throws(CommandFailure) {
         let result = try await body(store)
         await store.close()

@@ -7,7 +7,8 @@ import MienClient
 /// What a restoration came to.
 struct RestoreOutcome {
     var faceCount: UInt64
-    /// Faces that were deleted after the moment that is restored: left out, or brought back where that was asked for.
+    /// Faces that were deleted after the moment that is restored, or have expired since in a version that was to stay
+    /// less long: left out, or brought back where that was asked for.
     var erasedCount: UInt64
     var time: Duration
 }

@@ -116,7 +116,7 @@ struct BackupWriter {
         for content in contents {
             for index in slices.indices { slices[index] &+= content.slices[index] }
         }
-        let faceCount = contents.reduce(0) { $0 + $1.faceCount }
+        let faceCount = contents.reduce(0) { $0 &+ $1.faceCount }
         let (earlier, known) = try await keeping { () async throws(BackupError) in
             (
                 try await BackupCatalogue.newest(of: collection.id, named: collection.name, in: store),

@@ -39,6 +39,10 @@ final class KernelBench {
     private static let planeCount = 5
     /// Share of the slots whose records a scan reads: what a search leaves.
     static let passedShare = 0.03
+    /// Deviations of a normal distribution above which that share lies.
+    private static let passedDeviations = 1.8808
+    /// Blocks of which passing slots are counted.
+    private static let countedBlockCount = 64
     /// Bytes from one slot to the next, heads and record, and room up to a power of two.
     private static let slotSpan = 128
 
@@ -109,11 +113,48 @@ final class KernelBench {
                     estimates: outputs.baseAddress! + probe * room
                 )
             )
-            // Sums of the 64 entries of random codes lie around 64 · 127.5, with a deviation of 8 · 73.9; 8 % lie 1.4
-            // deviations above.
-            unsafe scans[probe].headThreshold = 8160 + 828
+            let tableByteCount = heads * VectorKernels.lutPlaneByteCount
+            unsafe scans[probe].headThreshold = Self.threshold(
+                of: UnsafeBufferPointer(rebasing: tables[probe * tableByteCount..<(probe + 1) * tableByteCount])
+            )
             unsafe scans[probe].leastEstimate = .infinity
         }
+    }
+
+    /// What the sums of ``passedShare`` of random codes are above: sums of one entry each of many tables of 16, so they
+    /// lie nearly as a normal distribution does.
+    private static func threshold(of tables: UnsafeBufferPointer<UInt8>) -> Int32 {
+        var (mean, variance) = (0.0, 0.0)
+        for first in stride(from: 0, to: tables.count, by: 16) {
+            let entries = (first..<first + 16).map { unsafe Double(tables[$0]) }
+            let middle = entries.reduce(0, +) / 16
+            mean += middle
+            variance += entries.reduce(0) { $0 + ($1 - middle) * ($1 - middle) } / 16
+        }
+        return Int32(mean + passedDeviations * variance.squareRoot())
+    }
+
+    /// Share of the slots that the heads let pass, counted over some blocks and all probes.
+    func countedPassedShare() -> Double {
+        let thresholds = unsafe scans.indices.map { unsafe scans[$0].headThreshold }
+        // Without thresholds all are found but for those whose factor is no number: they are left out of both.
+        let all = foundCount(thresholds.map { _ in -1 })
+        let passed = foundCount(thresholds)
+        for probe in unsafe scans.indices { unsafe scans[probe].leastEstimate = .infinity }
+        return Double(passed) / Double(max(1, all))
+    }
+
+    private func foundCount(_ thresholds: [Int32]) -> Int {
+        for (probe, threshold) in thresholds.enumerated() {
+            unsafe scans[probe].headThreshold = threshold
+            unsafe scans[probe].leastEstimate = -.infinity
+        }
+        var count = 0
+        for block in 0..<Self.countedBlockCount {
+            scan(thresholds.count, firstRow: block * Self.cachedRowCount, count: Self.cachedRowCount)
+            for probe in thresholds.indices { count += unsafe scans[probe].rowIDs.count }
+        }
+        return count
     }
 
     deinit {

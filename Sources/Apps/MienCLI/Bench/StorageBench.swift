@@ -136,7 +136,10 @@ struct StorageBench {
 
     private func partition() throws -> [Result] {
         let gallery = try SyntheticGallery(GalleryParameters(faceCount: faceCount, dimension: Self.dimension))
-        let partition = try IndexBench.newPartition(at: "\(folder)/partition")
+        var options = PartitionOptions()
+        // What is timed is what changes the file.
+        options.settlesCodes = false
+        let partition = try IndexBench.newPartition(at: "\(folder)/partition", options: options)
         defer { partition.close() }
         let enrolment = try enrol(gallery, into: partition)
         let codebook = try CodebookTrainer.train(

@@ -38,8 +38,8 @@ struct Evaluation {
             if range.count == min(options.photo, probes.count) {
                 results[index].addPhoto(ContinuousClock.now - start, probeCount: range.count)
             }
-            results[index].rowsVisited += answer.coverage.rowsVisited
-            results[index].rowsInAll += answer.coverage.facesTotal * UInt64(range.count)
+            results[index].rowsVisited &+= answer.coverage.rowsVisited
+            results[index].rowsInAll &+= answer.coverage.facesTotal &* UInt64(range.count)
             answers[index] = try matches(answer, firstProbe: range.lowerBound)
         }
         for (offset, probe) in range.enumerated() {

@@ -13,7 +13,8 @@ struct FaceDeleteCommand: ConsoleCommand {
             EXAMPLE
               mien face delete people 0b9f2c1e-6d3a-8c41-9a54-3f0c3b7e2d10
 
-            Ends with status 1 when a face was not there.
+            Ends with status 1 when a face was not there. Its deletion is remembered all the same: no restore from a \
+            backup that has the face brings it back.
             """
     )
 
@@ -26,12 +27,14 @@ struct FaceDeleteCommand: ConsoleCommand {
     func run(on console: Console) async throws(CommandFailure) {
         let client = try connection.client(on: console, retryDuration: Self.retryDuration)
         var absent: [Face.ID] = []
+        var hasLoss = false
         for first in stride(from: 0, to: ids.count, by: Self.batchCount) {
             let batch = Array(ids[first..<min(ids.count, first + Self.batchCount)])
             let receipt = try await calling { () async throws(MienClientError) in
                 try await client.deleteFaces(batch, from: name)
             }
             absent += zip(batch, receipt.wasPresent).filter { !$0.1 }.map(\.0)
+            hasLoss = hasLoss || receipt.hasLoss
         }
         await client.close()
         let deletedCount = ids.count - absent.count
@@ -44,6 +47,12 @@ struct FaceDeleteCommand: ConsoleCommand {
             console.line("Deleted \(NumberText.counted(deletedCount, "face")) from \(name).")
         }
         if !absent.isEmpty {
+            if hasLoss {
+                console.warn(
+                    "faces of \(name) were given up with every copy of them, perhaps those that were not there; "
+                        + "a restore leaves them out as deleted"
+                )
+            }
             throw CommandFailure(.no, absent.map { "the face \($0) was not in \(name)" }.joined(separator: "\n"))
         }
     }

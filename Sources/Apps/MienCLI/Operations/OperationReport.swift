@@ -27,21 +27,25 @@ enum OperationReport {
             text += "  \(RolloutReport.cause(rollout.cause))\n"
             if !operation.state.hasEnded { text += RolloutReport.table(rollout, names) }
         }
-        return text
+        return text + alerts(StandstillReport.sentences(operation))
     }
+
+    private static func alerts(_ sentences: [String]) -> String { sentences.map { "  ! \($0)\n" }.joined() }
 
     /// Copies that no operation brings; empty without any.
     static func text(replacements: [OperationInfo.Step], in cluster: ClusterInfo) -> String {
         guard !replacements.isEmpty else { return "" }
         return "replacement of lost copies, running, \(NumberText.counted(replacements.count, "step")) open\n"
             + table(replacements, WorkerName.addresses(of: cluster))
+            + alerts(StandstillReport.sentences(replacements))
     }
 
     /// One that is being put back, which a program does and no operation; nil of any other.
     static func restoration(_ collection: CollectionInfo) -> String? {
         guard let backup = collection.restoredFrom else { return nil }
         return "restore of '\(collection.options.name)' from \(backup), not ended: "
-            + "\(NumberText.counted(Int(collection.faceCount), "face")) so far\n"
+            + "\(NumberText.counted(collection.faceCount, "face")) so far, begun "
+            + "\(TimeText.text(collection.created))\n"
             + "  If no 'mien backup restore' is at it, give the same command again, or 'mien collection delete'.\n"
     }
 
@@ -160,15 +164,35 @@ enum OperationReport {
         }
     }
 
-    /// All of them, the replacement of lost copies last, where there is one.
-    static func json(_ operations: [OperationInfo], replacements: [OperationInfo.Step]) -> JSONValue {
-        guard !replacements.isEmpty else { return .array(operations.map(json)) }
+    /// All of them; then the replacement of lost copies, where there is one, and what is being restored.
+    static func json(
+        _ operations: [OperationInfo],
+        replacements: [OperationInfo.Step],
+        restorations: [CollectionInfo]
+    ) -> JSONValue {
         let replacement = JSONValue.object([
             ("id", .null), ("kind", .string("replacement")), ("worker", .null), ("collection", .null),
             ("state", .string(OperationInfo.State.running.rawValue)), ("created", .null), ("ended", .null),
             ("note", .null), ("steps", .array(replacements.map(json))), ("rollout", .null),
+            ("standstills", .array(StandstillReport.sentences(replacements).map { .string($0) })),
         ])
-        return .array(operations.map(json) + [replacement])
+        var values = operations.map(json)
+        if !replacements.isEmpty { values.append(replacement) }
+        values += restorations.compactMap(restorationJSON)
+        return .array(values)
+    }
+
+    /// Nil of a collection that is not being restored.
+    private static func restorationJSON(_ collection: CollectionInfo) -> JSONValue? {
+        guard let backup = collection.restoredFrom else { return nil }
+        return .object([
+            ("id", .null), ("kind", .string("restore")), ("worker", .null),
+            ("collection", .string(collection.options.name)),
+            ("state", .string(OperationInfo.State.running.rawValue)),
+            ("created", .string(TimeText.text(collection.created))), ("ended", .null), ("note", .null),
+            ("steps", .array([])), ("rollout", .null), ("standstills", .array([])), ("backup", .string(backup)),
+            ("faces", .count(collection.faceCount)),
+        ])
     }
 
     static func json(_ operation: OperationInfo) -> JSONValue {
@@ -179,6 +203,7 @@ enum OperationReport {
             ("ended", .text(operation.ended.map { TimeText.text($0) })), ("note", .text(operation.note)),
             ("steps", .array(operation.steps.map(json))),
             ("rollout", operation.rollout.map(RolloutReport.json) ?? .null),
+            ("standstills", .array(StandstillReport.sentences(operation).map { .string($0) })),
         ])
     }
 

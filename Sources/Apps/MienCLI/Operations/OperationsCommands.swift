@@ -13,7 +13,8 @@ struct OperationsCommand: ConsoleCommand {
 
             Shows those that are open and the last five that ended; with --all all that are remembered. Copies that \
             come in the place of lost ones follow, which nobody has to ask for, and collections that are being \
-            restored from a backup: no operations, since 'mien backup restore' drives them.
+            restored from a backup: no operations, since 'mien backup restore' drives them. A line with '!' tells of \
+            what has not got on for a minute, and why; in JSON 'standstills' does.
             """
     )
 
@@ -37,7 +38,11 @@ struct OperationsCommand: ConsoleCommand {
                 let look = try await look(client)
                 console.writeOutput(
                     connection.json
-                        ? OperationReport.json(look.operations, replacements: look.replacements).document : look.text
+                        ? OperationReport.json(
+                            look.operations,
+                            replacements: look.replacements,
+                            restorations: look.restorations
+                        ).document : look.text
                 )
             }
         }
@@ -72,12 +77,14 @@ struct OperationsCommand: ConsoleCommand {
         var operations: [OperationInfo]
         var replacements: [OperationInfo.Step]
         var cluster: ClusterInfo
-        var restorations: [String]
+        /// Collections that are being restored.
+        var restorations: [CollectionInfo]
 
         var text: String {
             let parts =
                 operations.map { OperationReport.text($0, in: cluster) }
-                + [OperationReport.text(replacements: replacements, in: cluster)] + restorations
+                + [OperationReport.text(replacements: replacements, in: cluster)]
+                + restorations.compactMap(OperationReport.restoration)
             let text = parts.joined()
             return text.isEmpty ? "no operation yet\n" : text
         }
@@ -88,13 +95,10 @@ struct OperationsCommand: ConsoleCommand {
             let overview = try await client.operationOverview()
             let (operations, replacements) = (overview.operations, overview.replacements)
             let cluster = try await client.status()
-            if connection.json {
-                return Look(operations: operations, replacements: replacements, cluster: cluster, restorations: [])
-            }
-            let restorations = try await client.collections().compactMap(OperationReport.restoration)
+            let restorations = try await client.collections().filter { $0.restoredFrom != nil }
             let ended = operations.filter(\.state.hasEnded).suffix(Self.shownEndedCount)
             return Look(
-                operations: all ? operations : ended + operations.filter { !$0.state.hasEnded },
+                operations: all || connection.json ? operations : ended + operations.filter { !$0.state.hasEnded },
                 replacements: replacements,
                 cluster: cluster,
                 restorations: restorations

@@ -23,7 +23,8 @@ enum RolloutReport {
     static func table(_ rollout: OperationInfo.Rollout, _ names: [String: String]) -> String {
         var table = TextTable([
             .init("  step", widthLimit: 24), .init("state"), .init("done", .right), .init("rate", .right),
-            .init("left", .right), .init("unchanged", .right), .init("waits for", widthLimit: 160),
+            .init("left", .right), .init("unchanged", .right), .init("failed", .right),
+            .init("waits for", widthLimit: 160),
         ])
         let stages: [(OperationInfo.Rollout.Stage, name: String)] = [
             (.training, "train"), (.installing, "install"), (.recoding, "code again"),
@@ -37,13 +38,14 @@ enum RolloutReport {
                 "  \(name)", isCurrent ? "running" : isDone ? "done" : "waiting", done(stage, rollout, names),
                 isCurrent && rollout.rowsPerSecond > 0 ? "\(NumberText.fixed(rollout.rowsPerSecond, 0)) rows/s" : "-",
                 isCurrent ? left(rollout) : "-", isCurrent ? NumberText.duration(rollout.silence) : "-",
+                stage == .training && rollout.failedTrainingCount > 0 ? "\(rollout.failedTrainingCount)" : "-",
                 isCurrent ? rollout.waitsFor ?? "" : "",
             ])
         }
         let open = rollout.stage == .recoding ? rollout.shards.filter { $0.codedRowCount < $0.rowCount } : []
         for shard in open {
             table.append([
-                "    shard \(shard.index)", "", "\(shard.codedRowCount) of \(shard.rowCount) rows", "", "", "", "",
+                "    shard \(shard.index)", "", "\(shard.codedRowCount) of \(shard.rowCount) rows", "", "", "", "", "",
             ])
         }
         return table.rendered()
@@ -104,6 +106,7 @@ enum RolloutReport {
             ),
             ("rows_per_second", .number(rollout.rowsPerSecond)), ("waits_for", .text(rollout.waitsFor)),
             ("unchanged_seconds", .number(NumberText.seconds(rollout.silence))),
+            ("failed_trainings", .count(rollout.failedTrainingCount)),
         ])
     }
 }

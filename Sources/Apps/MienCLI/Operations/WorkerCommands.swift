@@ -12,8 +12,9 @@ struct DrainCommand: OrderCommand {
 
             Searches and writes go on; a replica leaves only after another has every acknowledged write. The worker \
             stays in the cluster, empty, until 'mien recommission'. Of several workers, which begin one after the \
-            other at once, none gets what another gives away. A restart of a worker needs no drain: asked to stop, it \
-            hands over what others can take before it ends.
+            other at once, none gets what another gives away. It is refused where the other workers have too little \
+            disk or memory for all of its replicas, unless it is not heard of. A restart of a worker needs no drain: \
+            asked to stop, it hands over what others can take before it ends.
             """
     )
 

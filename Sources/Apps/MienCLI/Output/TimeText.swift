@@ -1,3 +1,4 @@
+import FaceModel
 import Glibc
 import MienClient
 
@@ -7,11 +8,7 @@ enum TimeText {
     static var now: String { text(Face.Timestamp(millisecondsSince1970: Int64(time(nil)) * 1000)) }
 
     /// The wall clock's time.
-    static var milliseconds: Int64 {
-        var time = timespec()
-        _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
-    }
+    static var milliseconds: Int64 { Timestamp.wallClock.milliseconds }
 
     static func text(_ time: Face.Timestamp) -> String {
         var (seconds, milliseconds) = time.millisecondsSince1970.quotientAndRemainder(dividingBy: 1000)

@@ -20,9 +20,10 @@ struct SearchCommand: ConsoleCommand {
             All its conditions must hold; --person and --external-id may be repeated for one of several, \
             --attribute for several that must all hold.
 
-            With --json, one line for each probe and a last line with the summary. Ends with status 69 when \
-            the cluster cannot cover as much as is asked for, which is everything unless --min-coverage is \
-            given.
+            With --json, one line for each probe, with what share of the faces its matches are from and which \
+            shards are missing, and a last line with the summary: also when a request fails after others were \
+            answered. Ends with status 69 when the cluster cannot cover as much as is asked for, which is \
+            everything unless --min-coverage is given.
             """
     )
 
@@ -91,17 +92,31 @@ struct SearchCommand: ConsoleCommand {
         let client = try connection.client(on: console, retryDuration: .seconds(5))
         var report = SearchReport(matchLimit: matchLimit, truth: truth)
         let start = ContinuousClock.now
-        if let faceID {
-            try await search(faceID, client, &report, console)
-        } else if let probes {
-            try await search(fileOfProbes: probes, client, &report, console)
+        var failure: CommandFailure?
+        do throws(CommandFailure) {
+            if let faceID {
+                try await search(faceID, client, &report, console)
+            } else if let probes {
+                try await search(fileOfProbes: probes, client, &report, console)
+            }
+        } catch {
+            // Without an answer there is nothing to sum up.
+            guard report.tally.requestCount > 0 else { throw error }
+            failure = error
         }
         let elapsed = ContinuousClock.now - start
         await client.close()
-        let summary = SearchSummary(tally: report.tally, effort: effort, matchLimit: matchLimit, elapsed: elapsed)
+        let summary = SearchSummary(
+            tally: report.tally,
+            effort: effort,
+            matchLimit: matchLimit,
+            elapsed: elapsed,
+            isComplete: failure == nil
+        )
         console.writeOutput(connection.json ? summary.json.line + "\n" : "\n" + summary.text)
         if let partial = summary.partialAnswer { console.warn(partial) }
         if let remark = report.tally.mates.remark { console.warn(remark) }
+        if let failure { throw failure }
         let refused = report.tally.rejectedCount
         if refused > 0 { throw CommandFailure(.no, "\(NumberText.counted(refused, "probe")) refused") }
     }
@@ -117,7 +132,7 @@ struct SearchCommand: ConsoleCommand {
             try await client.search(name, face: face, options: options, after: token)
         }
         let outcomes = results.outcomes.map { (face.description, 0, Self.outcome($0)) }
-        console.writeOutput(report.text(outcomes, asJSON: connection.json))
+        console.writeOutput(report.text(outcomes, of: results.coverage, asJSON: connection.json))
         report.count(results)
     }
 
@@ -160,6 +175,7 @@ struct SearchCommand: ConsoleCommand {
         let readable = (0..<batch.rowCount).filter { problems[batch.firstRow + $0] == nil }
         var outcomes: [(probe: String, number: Int, outcome: SearchReport.ProbeOutcome)] = []
         outcomes.reserveCapacity(batch.rowCount)
+        var coverage: SearchResults.Coverage?
         for (row, reason) in problems { outcomes.append(("\(row)", row, .rejected(reason))) }
         if !readable.isEmpty {
             let token = try await strong ? latestToken(of: name, client) : nil
@@ -174,13 +190,14 @@ struct SearchCommand: ConsoleCommand {
                 )
             }
             report.count(results)
+            coverage = results.coverage
             for (offset, outcome) in zip(readable, results.outcomes) {
                 let row = batch.firstRow + offset
                 outcomes.append(("\(row)", row, Self.outcome(outcome)))
             }
         }
         outcomes.sort { $0.number < $1.number }
-        console.writeOutput(report.text(outcomes, asJSON: connection.json))
+        console.writeOutput(report.text(outcomes, of: coverage, asJSON: connection.json))
     }
 
     private static func outcome(_ outcome: SearchResults.Outcome) -> SearchReport.ProbeOutcome {

@@ -17,8 +17,14 @@ struct SearchReport {
 
     /// Counts the outcomes of some probes and gives what to write for them.
     ///
-    /// - Parameter outcomes: of each probe, its name for people and its number in the truth.
-    mutating func text(_ outcomes: [(probe: String, number: Int, outcome: ProbeOutcome)], asJSON: Bool) -> String {
+    /// - Parameters:
+    ///   - outcomes: of each probe, its name for people and its number in the truth.
+    ///   - coverage: of the request that the matches are from; nil when there was none.
+    mutating func text(
+        _ outcomes: [(probe: String, number: Int, outcome: ProbeOutcome)],
+        of coverage: SearchResults.Coverage?,
+        asJSON: Bool
+    ) -> String {
         var lines = ""
         var table = TextTable(columns)
         for (probe, number, outcome) in outcomes {
@@ -35,7 +41,7 @@ struct SearchReport {
                 tally.count(probe: number, matches: matches, verdict: verdict)
                 if let mate = truth?.mate(ofProbe: number) { tally.note(mate, matches: matches) }
                 if asJSON {
-                    lines += json(probe, matches, verdict).line + "\n"
+                    lines += json(probe, matches, verdict, coverage).line + "\n"
                 } else {
                     append(probe, matches, verdict, to: &table)
                 }
@@ -43,7 +49,8 @@ struct SearchReport {
         }
         guard !asJSON else { return lines }
         defer { hasTitles = true }
-        return table.rendered(withTitles: !hasTitles)
+        let gap = coverage?.gap.map { "(\($0))\n" } ?? ""
+        return table.rendered(withTitles: !hasTitles) + gap
     }
 
     enum ProbeOutcome {
@@ -115,7 +122,8 @@ struct SearchReport {
     private func json(
         _ probe: String,
         _ matches: [SearchResults.Match],
-        _ verdict: ProbeTruth.Verdict
+        _ verdict: ProbeTruth.Verdict,
+        _ coverage: SearchResults.Coverage?
     ) -> JSONValue {
         var members: [(String, JSONValue)] = [("probe", key(probe))]
         members.append(
@@ -137,6 +145,12 @@ struct SearchReport {
         case .unknown: break
         case .nonmated: members.append(("mated", .flag(false)))
         case .mated(let rank): members += [("mated", .flag(true)), ("mate_rank", rank.map { .count($0) } ?? .null)]
+        }
+        if let coverage {
+            members += [
+                ("coverage", .number(coverage.share)), ("missing", coverage.missing.json),
+                ("has_loss", .flag(coverage.hasLoss)),
+            ]
         }
         return .object(members)
     }

@@ -6,13 +6,13 @@ struct SearchSummary {
     var effort: SearchOptions.Effort
     var matchLimit: Int
     var elapsed: Duration
+    /// Whether all probes were searched: false when something failed after a request had been answered.
+    var isComplete: Bool
 
-    /// What the answer did not see, as one sentence; nil when it saw everything.
+    /// What the answers did not see, as one sentence; nil when they saw everything.
     var partialAnswer: String? {
         guard let coverage = tally.leastCoverage, !coverage.isFull else { return nil }
-        let missing = coverage.missing.map { "shard \($0.index) (\($0.reason))" }
-        return "the answer is partial: it covers \(NumberText.percent(coverage.share)) of the faces"
-            + (missing.isEmpty ? "" : "; missing: \(missing.joined(separator: ", "))")
+        return SearchResults.Coverage.gap(share: coverage.share, missing: tally.missing)
     }
 
     var text: String {
@@ -40,6 +40,7 @@ struct SearchSummary {
                 + NumberText.counted(tally.probeCount, "probe") + " in "
                 + NumberText.counted(tally.requestCount, "request"),
         ])
+        if !isComplete { facts.append(["cut off", "no probe after those above was searched"]) }
         if tally.rejectedCount > 0 { facts.append(["refused", NumberText.counted(tally.rejectedCount, "probe")]) }
         if tally.matedCount > 0 {
             let share = NumberText.percent(Double(tally.rankOneCount) / Double(tally.matedCount))
@@ -65,12 +66,9 @@ struct SearchSummary {
             ("requests", .count(tally.requestCount)), ("effort", .string(effort.description)),
             ("rows_visited", .count(tally.rowsVisited)), ("lists_visited", .count(tally.listsVisited)),
             ("cluster_seconds", .number(NumberText.seconds(tally.coordinatorTime))),
-            ("seconds", .number(NumberText.seconds(elapsed))),
+            ("seconds", .number(NumberText.seconds(elapsed))), ("complete", .flag(isComplete)),
         ]
         if let coverage = tally.leastCoverage {
-            let missing = coverage.missing.map {
-                JSONValue.object([("shard", .count($0.index)), ("reason", .string($0.reason))])
-            }
             members.append(
                 (
                     "coverage",
@@ -79,7 +77,7 @@ struct SearchSummary {
                         ("shards_asked", .count(coverage.shardsAsked)),
                         ("shards_answered", .count(coverage.shardsAnswered)),
                         ("faces_total", .count(coverage.facesTotal)),
-                        ("faces_answered", .count(coverage.facesAnswered)), ("missing", .array(missing)),
+                        ("faces_answered", .count(coverage.facesAnswered)), ("missing", tally.missing.json),
                         ("has_loss", .flag(tally.hasLoss)),
                     ])
                 )

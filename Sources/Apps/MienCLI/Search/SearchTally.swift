@@ -10,6 +10,8 @@ struct SearchTally {
     private(set) var listsVisited: UInt64 = 0
     /// The coverage of the request that covered least, of those that asked any shard where one did.
     private(set) var leastCoverage: SearchResults.Coverage?
+    /// Shards that any request's answer missed, each once, in order.
+    private(set) var missing: [SearchResults.Coverage.MissingShard] = []
     /// Whether any request's answer said that faces were given up.
     private(set) var hasLoss = false
 
@@ -29,6 +31,10 @@ struct SearchTally {
         listsVisited &+= results.coverage.listsVisited
         let coverage = results.coverage
         hasLoss = hasLoss || coverage.hasLoss
+        for shard in coverage.missing where !missing.contains(where: { $0.index == shard.index }) {
+            missing.append(shard)
+        }
+        missing.sort { $0.index < $1.index }
         // A request whose probes were all refused asked nobody, and calls that full.
         if let least = leastCoverage, least.shardsAsked > 0 || coverage.shardsAsked == 0,
             least.share <= coverage.share, !least.isFull || coverage.isFull

@@ -9,8 +9,10 @@ struct StatusCommand: ConsoleCommand {
             EXAMPLE
               mien status --coordinator 127.0.0.1:7400
 
-            Ends with status 69 when a worker is missing or short of memory, a shard is not served, a replica has \
-            failed or there is no worker at all.
+            Ends with status 69 when a worker is missing, short of memory or has a failed replica, a shard is not \
+            served or has fewer copies in sync than it should have, no coordinator is the controller, the metadata \
+            store does not answer or knows less than workers do, workers refuse this coordinator, or there is no \
+            worker at all. An operation that has not got on for a minute is told of, and is no reason for that status.
             """
     )
 
@@ -34,10 +36,14 @@ struct StatusCommand: ConsoleCommand {
     func run(on console: Console) async throws(CommandFailure) {
         let client = try connection.client(on: console)
         let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
+        // Without it the cluster is told of all the same.
+        let overview = try? await client.operationOverview()
         await client.close()
+        let standstills = overview.map { StandstillReport.sentences($0) } ?? []
         console.writeOutput(
             connection.json
-                ? StatusReport.json(cluster).document : StatusReport.text(cluster, showsMemory: memory)
+                ? StatusReport.json(cluster, standstills: standstills).document
+                : StatusReport.text(cluster, showsMemory: memory) + standstills.map { "! \($0)\n" }.joined()
         )
         let problems = StatusReport.problems(cluster, leastWorkerCount: workers ?? 1, wantsWarm: warm)
         if !problems.isEmpty { throw CommandFailure(.unavailable, problems.joined(separator: "\n")) }

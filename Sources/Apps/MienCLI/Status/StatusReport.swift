@@ -18,7 +18,10 @@ enum StatusReport {
         for worker in cluster.workers {
             if worker.standing == .decommissioned { continue }
             if !worker.isLive {
-                problems.append("the worker at \(worker.address) is missing (\(silence(worker)))")
+                problems.append("the worker at \(worker.address) is missing (\(silence(worker)))" + cause(worker))
+                if mayHoldDeletedFaces(worker, cluster) {
+                    problems.append("the worker at \(worker.address) \(deletedFaces)")
+                }
             } else if worker.failedReplicaCount > 0 {
                 let replicas = NumberText.counted(worker.failedReplicaCount, "failed replica")
                 problems.append("the worker at \(worker.address) has \(replicas); its log says why")
@@ -69,16 +72,18 @@ enum StatusReport {
         return problems
     }
 
-    static func json(_ cluster: ClusterInfo) -> JSONValue {
+    /// - Parameter standstills: what there is to say of operations that do not get on.
+    static func json(_ cluster: ClusterInfo, standstills: [String] = []) -> JSONValue {
         .object([
             ("cluster", .string(cluster.id)), ("coordinator", .string(cluster.coordinatorID)),
             ("version", .string(cluster.version)), ("uptime_seconds", .integer(cluster.uptime.components.seconds)),
             ("epoch", .count(cluster.epoch)), ("activity", json(cluster.activity)),
             ("coordinators", .array(cluster.coordinators.map(json))),
             ("store_problem", cluster.storeProblem.map { .string($0) } ?? .null),
-            ("workers", .array(cluster.workers.map(json))),
+            ("workers", .array(cluster.workers.map { json($0, of: cluster) })),
             ("collections", .array(cluster.collections.map(CollectionReport.json))),
             ("losses", .array(cluster.lossyCollections.map { .string($0) })),
+            ("standstills", .array(standstills.map { .string($0) })),
         ])
     }
 
@@ -93,11 +98,13 @@ enum StatusReport {
         ])
     }
 
-    private static func json(_ worker: ClusterInfo.Worker) -> JSONValue {
+    private static func json(_ worker: ClusterInfo.Worker, of cluster: ClusterInfo) -> JSONValue {
         .object([
             ("id", .string(worker.id)), ("address", .string(worker.address)), ("live", .flag(worker.isLive)),
             ("standing", .string(worker.standing.rawValue)),
             ("silent_seconds", worker.silence.map { .number(NumberText.seconds($0)) } ?? .null),
+            ("silence_cause", worker.silenceCause.map { .string($0.rawValue) } ?? .null),
+            ("may_hold_deleted_faces", .flag(mayHoldDeletedFaces(worker, cluster))),
             ("replicas", .count(worker.replicaCount)), ("failed_replicas", .count(worker.failedReplicaCount)),
             ("faces", .count(worker.faceCount)), ("disk_bytes", .count(worker.diskByteCount)),
             ("free_disk_bytes", .count(worker.freeDiskByteCount)),
@@ -160,7 +167,7 @@ enum StatusReport {
         if cluster.workers.isEmpty {
             text += "no worker has registered yet\n"
         } else {
-            text += workers(cluster.workers)
+            text += workers(cluster.workers) + absences(cluster)
             if showsMemory { text += "\n" + memory(cluster.workers) + SuccessorReport.table(cluster) }
             text += recalls(cluster.workers)
         }
@@ -220,8 +227,8 @@ enum StatusReport {
             table.append([
                 worker.address, NumberText.bytes(memory.heldByteCount),
                 memory.limitByteCount == 0 ? "-" : NumberText.bytes(memory.limitByteCount), limit(memory.limit),
-                NumberText.bytes(memory.searchQueueByteCount + memory.searchBufferByteCount),
-                NumberText.bytes(memory.writeQueueByteCount + memory.logByteCount),
+                NumberText.bytes(memory.searchQueueByteCount &+ memory.searchBufferByteCount),
+                NumberText.bytes(memory.writeQueueByteCount &+ memory.logByteCount),
                 NumberText.bytes(memory.copyByteCount), NumberText.bytes(memory.codebookByteCount),
                 NumberText.bytes(memory.filterByteCount), NumberText.bytes(memory.trainingByteCount),
                 NumberText.bytes(memory.programByteCount), NumberText.bytes(memory.freshByteCount),
@@ -252,6 +259,35 @@ enum StatusReport {
     /// The share that is in memory; nothing for nothing.
     private static func warmth(_ resident: UInt64, of total: UInt64) -> String {
         total == 0 ? "-" : NumberText.percent(Double(resident) / Double(total))
+    }
+
+    /// What there is to say of those who are away, beside for how long; nothing of the others.
+    private static func absences(_ cluster: ClusterInfo) -> String {
+        let lines = cluster.workers.sorted { $0.address < $1.address }.compactMap { worker -> String? in
+            guard !worker.isLive, worker.standing != .decommissioned else { return nil }
+            let clauses = [
+                worker.silenceCause?.clause, mayHoldDeletedFaces(worker, cluster) ? deletedFaces : nil,
+            ].compactMap { $0 }
+            return clauses.isEmpty ? nil : "\(worker.address): \(clauses.joined(separator: "; it "))\n"
+        }
+        return lines.isEmpty ? "" : "\n" + lines.joined()
+    }
+
+    private static let deletedFaces =
+        "may hold faces that were deleted since it was heard: start it, or destroy its disk and decommission it"
+    /// After so long what was deleted should be on no disk any more, unless workers are configured otherwise.
+    private static let erasurePeriod = Duration.seconds(86_400)
+
+    /// Whether a worker has been away for as long as deleted faces may be on a disk. Of one that was not heard of since
+    /// the coordinator's start nothing is known from before.
+    private static func mayHoldDeletedFaces(_ worker: ClusterInfo.Worker, _ cluster: ClusterInfo) -> Bool {
+        guard !worker.isLive, worker.standing != .decommissioned else { return false }
+        guard let silence = worker.silence else { return cluster.uptime > erasurePeriod }
+        return silence > erasurePeriod && (worker.replicaCount > 0 || !worker.successors.isEmpty)
+    }
+
+    private static func cause(_ worker: ClusterInfo.Worker) -> String {
+        worker.silenceCause.map { ": \($0.clause)" } ?? ""
     }
 
     private static func silence(_ worker: ClusterInfo.Worker) -> String {

@@ -18,6 +18,8 @@ struct TopCommand: ConsoleCommand {
 
     /// Looks without a terminal, at most: a worker's second heartbeat may be as late as that.
     private static let lookLimit = 5
+    /// Looks of which one asks for operations that do not get on, too.
+    private static let operationsEvery = 5
 
     @Option(parsing: .unconditional, help: "Seconds between two looks: 0.05 to 60.")
     var interval = 1.0
@@ -47,12 +49,15 @@ struct TopCommand: ConsoleCommand {
         defer { screen.close() }
         screen.closeOnSignals()
         var view = TopView()
+        var lookCount = 0
         while true {
             do throws(MienClientError) {
                 view.update(try await client.status())
             } catch {
                 view.note(failure: error.message)
             }
+            if lookCount % Self.operationsEvery == 0 { await Self.lookAtOperations(client, &view) }
+            lookCount += 1
             screen.draw(view.text + "\nq leaves")
             let pause = Duration.seconds(interval)
             let key = await WorkerThread.run(name: "keys") { Screen.key(within: pause) }
@@ -68,6 +73,13 @@ struct TopCommand: ConsoleCommand {
             view.update(try await calling { () async throws(MienClientError) in try await client.status() })
             if view.isComplete { break }
         }
+        await Self.lookAtOperations(client, &view)
         return view.text
+    }
+
+    /// Without an answer what was known before stands.
+    private static func lookAtOperations(_ client: MienClient, _ view: inout TopView) async {
+        guard let overview = try? await client.operationOverview() else { return }
+        view.note(standstills: StandstillReport.sentences(overview))
     }
 }

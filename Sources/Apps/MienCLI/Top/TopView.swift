@@ -7,6 +7,8 @@ struct TopView: Sendable {
     private var workers: [String: ActivityRates] = [:]
     /// Why the last look failed; nil when it did not.
     private(set) var failure: String?
+    /// What there is to say of operations that do not get on.
+    private var standstills: [String] = []
 
     mutating func update(_ cluster: ClusterInfo) {
         failure = nil
@@ -19,6 +21,8 @@ struct TopView: Sendable {
     }
 
     mutating func note(failure: String) { self.failure = failure }
+
+    mutating func note(standstills: [String]) { self.standstills = standstills }
 
     /// Whether there are rates of every live node.
     var isComplete: Bool {
@@ -35,7 +39,8 @@ struct TopView: Sendable {
         text += SuccessorReport.table(cluster)
         text += "\n"
         text += cluster.collections.isEmpty ? "no collection yet\n" : CollectionReport.table(cluster.collections)
-        let problems = StatusReport.problems(cluster, leastWorkerCount: 1) + (failure.map { [$0] } ?? [])
+        let problems =
+            StatusReport.problems(cluster, leastWorkerCount: 1) + standstills + (failure.map { [$0] } ?? [])
         if !problems.isEmpty { text += "\n" + problems.map { "! \($0)\n" }.joined() }
         return text
     }

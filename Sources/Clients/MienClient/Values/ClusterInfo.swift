@@ -13,12 +13,35 @@ public struct ClusterInfo: Hashable, Sendable {
         case decommissioned
     }
 
+    /// The likely cause of a worker's silence: what came of calling it.
+    public enum SilenceCause: String, Hashable, Sendable, CaseIterable {
+        /// Its machine is there, and nobody listens at its port.
+        case notRunning
+        /// Its machine takes the connection, and its process says nothing.
+        case hanging
+        /// No connection to its address comes about, for whatever reason lies on the way or at the coordinator.
+        case unreachable
+        /// It and the coordinator do not accept each other.
+        case refused
+        /// The connection is closed in place of an answer.
+        case closed
+        /// It answers; its reports do not come through.
+        case answering
+        /// Another node answers at its address.
+        case replaced
+
+        /// A clause for people.
+        public var clause: String { model.clause ?? rawValue }
+    }
+
     public struct Worker: Hashable, Sendable {
         public var id: String
         public var address: String
         public var isLive: Bool
         /// Time since its last report; nil when it was never heard of.
         public var silence: Duration?
+        /// What the coordinator that answered has found out of why it is silent; nil when nothing, or it is live.
+        public var silenceCause: SilenceCause?
         public var standing: WorkerStanding
         public var replicaCount: Int
         /// Replicas that answer nothing because a check or the disk failed.
@@ -121,7 +144,8 @@ public struct ClusterInfo: Hashable, Sendable {
             )
         }
         storeProblem = status.storeProblem
-        workers = zip(status.workers, status.comparedRowRates).map { worker, comparedRowRate in
+        workers = status.workers.indices.map { index in
+            let worker = status.workers[index]
             let report = worker.report
             return Worker(
                 id: worker.id.description,
@@ -129,6 +153,7 @@ public struct ClusterInfo: Hashable, Sendable {
                 isLive: worker.isLive,
                 silence: worker.silentMilliseconds == .max
                     ? nil : .milliseconds(Int64(clamping: worker.silentMilliseconds)),
+                silenceCause: SilenceCause(status.silenceCauses[index]),
                 standing: WorkerStanding(worker.standing),
                 replicaCount: report.replicas.count,
                 failedReplicaCount: report.replicas.count { $0.state == .failed },
@@ -144,7 +169,7 @@ public struct ClusterInfo: Hashable, Sendable {
                 kernelLevel: report.kernelLevel,
                 activity: NodeActivityInfo(report.activity),
                 successors: report.successors.map(Successor.init),
-                comparedRowRate: comparedRowRate
+                comparedRowRate: status.comparedRowRates[index]
             )
         }
         collections = status.collections.map(CollectionInfo.init).sorted { $0.options.name < $1.options.name }
@@ -171,6 +196,33 @@ extension ClusterInfo.Successor {
             diskByteCount: successor.diskByteCount,
             failure: successor.failure.isEmpty ? nil : successor.failure
         )
+    }
+}
+
+extension ClusterInfo.SilenceCause {
+    fileprivate init?(_ cause: ClusterModel.SilenceCause) {
+        switch cause {
+        case .unknown: return nil
+        case .notRunning: self = .notRunning
+        case .hanging: self = .hanging
+        case .unreachable: self = .unreachable
+        case .refused: self = .refused
+        case .closed: self = .closed
+        case .answering: self = .answering
+        case .replaced: self = .replaced
+        }
+    }
+
+    fileprivate var model: ClusterModel.SilenceCause {
+        switch self {
+        case .notRunning: .notRunning
+        case .hanging: .hanging
+        case .unreachable: .unreachable
+        case .refused: .refused
+        case .closed: .closed
+        case .answering: .answering
+        case .replaced: .replaced
+        }
     }
 }
 

@@ -237,7 +237,8 @@ extension CollectionInfo.TrainingUnderWay {
             generation: Int(training.generation),
             workerID: training.worker.description,
             stage: .init(training.progress.stage),
-            share: Double(min(max(training.progress.share, 0), 1)),
+            // In this order of the numbers, that NaN is 0.
+            share: Double(min(max(0, training.progress.share), 1)),
             elapsed: .milliseconds(Int64(clamping: training.progress.elapsedMilliseconds))
         )
     }

@@ -166,6 +166,9 @@ public struct OperationInfo: Hashable, Sendable {
         public var waitsFor: String?
         /// Time since something about it last changed.
         public var silence: Duration
+        /// Trainings of it that failed, as far as the coordinator has seen it; 0 from an older coordinator, and in the
+        /// answer to a change.
+        public var failedTrainingCount = 0
 
         public var rowCount: UInt64 { shards.reduce(0) { $0 &+ $1.rowCount } }
         public var codedRowCount: UInt64 { shards.reduce(0) { $0 &+ $1.codedRowCount } }
@@ -186,6 +189,9 @@ public struct OperationInfo: Hashable, Sendable {
     public var steps: [Step]
     /// Of a rollout, which has no steps.
     public var rollout: Rollout?
+    /// Time for which none of its steps has been under way, though it waits for no other's; zero of one that gets on,
+    /// from an older coordinator, and in the answer to a change.
+    public var standstill: Duration
 
     init(_ description: OperationDescription) {
         id = description.id.description
@@ -198,6 +204,8 @@ public struct OperationInfo: Hashable, Sendable {
         note = description.note
         steps = description.steps.map(Step.init)
         rollout = description.rollout.map(Rollout.init)
+        rollout?.failedTrainingCount = Int(description.failedTrainingCount)
+        standstill = .milliseconds(Int64(clamping: description.standstillMilliseconds))
     }
 }
 

@@ -72,9 +72,13 @@ public struct DeletionReceipt: Sendable {
     /// Whether each face was there, in the order given.
     public let wasPresent: [Bool]
     public let token: WriteToken
+    /// Faces of the collection were given up when every copy of theirs was lost, and nobody has said that they are
+    /// back. One that was not there may be one of them; a backup that has it is restored without it.
+    public let hasLoss: Bool
 
     init(_ reply: FacesDeleted) {
         wasPresent = reply.outcomes.map { $0 == .deleted }
         token = WriteToken(value: reply.token)
+        hasLoss = reply.hasLoss
     }
 }

@@ -101,7 +101,7 @@ extension ClusterController {
         return try restoredCodebooks.withLock { (gathered) throws(WireStatus) in
             gathered = gathered.filter { restoring.contains($0.key) }
             var bytes = slice.offset == 0 ? [] : gathered.removeValue(forKey: collection) ?? []
-            let end = slice.offset + UInt64(slice.bytes.count)
+            let end = UInt64(bytes.count) + UInt64(slice.bytes.count)
             guard slice.offset == UInt64(bytes.count), end <= slice.totalByteCount else {
                 throw WireStatus(
                     .invalidRequest,

@@ -8,12 +8,8 @@ import WireProtocol
 extension ClusterController {
     /// Gives up what was agreed on of a shard after the record that the store holds, or tells what would come of it.
     func accept(_ request: AcceptRecord) async throws(WireStatus) -> RecordAccepted {
-        do throws(MetadataError) {
-            // Workers may go by a record that this coordinator has yet to read.
-            try await catchUp()
-        } catch {
-            throw error.wireStatus
-        }
+        // Workers may go by a record that this coordinator has yet to read.
+        try await catchUp()
         let view = currentView
         let shard = try Self.shard(request.collection, request.shardIndex, in: view)
         let acceptance = try Self.acceptance(of: shard, in: view)
@@ -26,7 +22,7 @@ extension ClusterController {
         }
         let accepted = Self.description(of: acceptance)
         guard acceptance.group != nil, !request.isPlan else { return accepted }
-        let now = Self.wallClock()
+        let now = Timestamp.wallClock
         var isDone = false
         try await change(shard.collection, asController: false) { record in
             // Of the last attempt: it may have been made before by a commit whose end was not heard of.

@@ -1,7 +1,6 @@
 import ClusterModel
 import ClusterState
 import FaceModel
-import Glibc
 import Logging
 import Synchronization
 import WireProtocol
@@ -14,7 +13,7 @@ extension ClusterController {
     func create(_ request: CreateCollection, deadline: WireDeadline) async throws(WireStatus) -> CollectionDescription {
         let configuration = request.configuration
         if let problem = configuration.problem { throw WireStatus(.invalidRequest, "The \(problem).") }
-        let collection = Collection(id: .random(), configuration: configuration, created: Self.wallClock())
+        let collection = Collection(id: .random(), configuration: configuration, created: .wallClock)
         try await commit { records throws(WireStatus) in
             // A commit whose end was not heard of may have made it.
             records.metadata.collections[collection.id] == nil ? try self.creation(of: collection, in: records) : nil
@@ -33,14 +32,8 @@ extension ClusterController {
     ///
     /// - Throws: `notFound` also where the name is another collection's than the one that is meant.
     func delete(_ request: DeleteCollection) async throws(WireStatus) -> CollectionDeleted {
-        if request.id != nil {
-            do throws(MetadataError) {
-                // Who knows it may have heard of it from another coordinator: that it is not there must be true.
-                try await catchUp()
-            } catch {
-                throw error.wireStatus.withoutEffect
-            }
-        }
+        // Who knows it may have heard of it from another coordinator: that it is not there must be true.
+        if request.id != nil { try await catchUp() }
         var faceCount: UInt64 = 0
         var deleted: CollectionID?
         try await commit { records throws(WireStatus) in
@@ -180,11 +173,5 @@ extension ClusterController {
         let place = "\(name) on worker \(worker)" + (address.map { " at \($0)" } ?? "")
         if let failure { return "\(place): \(failure.hasSuffix(".") ? String(failure.dropLast()) : failure)" }
         return isLive ? "\(place) has not been answered for yet" : "\(place), which has not been heard of lately"
-    }
-
-    static func wallClock() -> Timestamp {
-        var time = timespec()
-        _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
     }
 }

@@ -19,8 +19,8 @@ extension ClusterController {
 
     func status(activity: NodeActivity) -> ClusterStatus {
         let now = now
-        let (view, membership, coordinators) = state.withLock { state in
-            (state.view(now: now), state.membership, self.coordinators(in: state))
+        let (view, membership, silences, coordinators) = state.withLock { state in
+            (state.view(now: now), state.membership, state.silences, self.coordinators(in: state))
         }
         let workers = view.metadata.workers.sorted { $0.key < $1.key }.map { id, address in
             let liveness = membership.liveness(of: id, now: now)
@@ -46,7 +46,8 @@ extension ClusterController {
             workers: workers,
             collections: view.metadata.collectionsByName.map { description(of: $0, in: view) },
             losses: view.metadata.collectionsByName.map { !$0.losses.isEmpty },
-            comparedRowRates: workers.map { rates[$0.id] ?? 0 }
+            comparedRowRates: workers.map { rates[$0.id] ?? 0 },
+            silenceCauses: workers.map { $0.isLive ? .unknown : silences.cause(of: $0.id) }
         )
     }
 

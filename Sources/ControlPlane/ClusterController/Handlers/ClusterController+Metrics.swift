@@ -9,8 +9,8 @@ extension ClusterController {
     /// Tells of the cluster as this coordinator sees it. Reads memory only.
     package func collect(into samples: inout MetricSamples) {
         let now = now
-        let (view, membership, ledger, rivals) = state.withLock {
-            ($0.view(now: now), $0.membership, $0.operations, $0.rivals)
+        let (view, membership, silences, ledger, rivals) = state.withLock {
+            ($0.view(now: now), $0.membership, $0.silences, $0.operations, $0.rivals)
         }
         samples.add(MetricCatalogue.refusingWorkers, value: Double(rivals.addresses.count))
         samples.add(MetricCatalogue.shardMapEpoch, value: Double(view.metadata.epoch.number))
@@ -30,6 +30,20 @@ extension ClusterController {
             }
         }
         for (state, count) in counts { samples.add(MetricCatalogue.workers, state, value: Double(count)) }
+        let away = view.metadata.workers.keys.filter {
+            !view.liveWorkers.contains($0) && view.metadata.standing(of: $0) != .decommissioned
+        }
+        for cause in SilenceCause.allCases {
+            let count = away.count { silences.cause(of: $0) == cause }
+            samples.add(MetricCatalogue.silentWorkers, "\(cause)", value: Double(count))
+        }
+        samples.raise(MetricCatalogue.erasureUnreachable, to: 0)
+        for worker in away {
+            // One that held nothing when it was last heard of holds nothing now.
+            if let last = view.observations[worker], last.replicas.isEmpty, last.successors.isEmpty { continue }
+            let absence = membership.liveness(of: worker, now: now).silence ?? now
+            samples.raise(MetricCatalogue.erasureUnreachable, to: Double(absence.wholeNanoseconds) / 1e9)
+        }
         let operations = view.metadata.openOperations
         for (state, label) in [
             (OperationState.running, LabelValue.running), (.paused, LabelValue.paused),

@@ -68,8 +68,8 @@ extension ClusterController {
                 if let rollout = operation.rollout, rollout.isPastCommitPoint(in: records.metadata) {
                     throw WireStatus(
                         .invalidRequest,
-                        "Operation \(request.id) is past its commit point: codebook \(rollout.generation) is the "
-                            + "collection's, and it ends by itself when every row is coded by it."
+                        "\(OperationText.pastCommitPoint)codebook \(rollout.generation) is the collection's, and "
+                            + "operation \(request.id) ends by itself when every row is coded by it."
                     )
                 }
                 guard operation.cancel(records.metadata.placement) else {
@@ -285,7 +285,7 @@ extension ClusterController {
     ) throws(WireStatus) -> Operation {
         let request = try request(order, in: view)
         do throws(OperationRefusal) {
-            return try request.operation(id, in: view, now: Self.wallClock())
+            return try request.operation(id, in: view, now: .wallClock)
         } catch {
             throw WireStatus(.invalidRequest, error.description)
         }
@@ -420,6 +420,9 @@ extension ClusterController {
             let remainder = OperationPlanner.remainder(of: operation, in: view)
             description.note = remainder.map { OperationText.sentence($0, in: view) }
         }
+        if let since = ledger.standstill(of: operation.id) {
+            description.standstillMilliseconds = Self.milliseconds(now - since)
+        }
         switch operation.kind {
         case .drain(let worker), .decommission(let worker), .recommission(let worker): description.worker = worker
         case .copies(let collection, _):
@@ -427,6 +430,9 @@ extension ClusterController {
         case .rollout(let rollout):
             description.collection = view.metadata.collections[rollout.collection]?.collection.name
             description.rollout = self.description(of: rollout, operation, in: view, ledger, now: now)
+            guard !operation.state.hasEnded else { break }
+            let trainings = state.withLock(\.trainings)
+            description.failedTrainingCount = UInt32(trainings.memory(of: rollout.collection).failureCount)
         case .change, .rebalance: break
         }
         return description

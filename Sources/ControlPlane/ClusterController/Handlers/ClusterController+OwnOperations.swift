@@ -12,7 +12,7 @@ extension ClusterController {
         let operation = Operation(
             id: .random(),
             kind: .rebalance,
-            created: Self.wallClock(),
+            created: .wallClock,
             steps: steps,
             note: "Begun by itself: the workers had been uneven for coordinator.rebalance_after."
         )
@@ -27,7 +27,7 @@ extension ClusterController {
             var view = self.currentView
             view.metadata = records.metadata
             do throws(OperationRefusal) {
-                var operation = try request.operation(id, in: view, now: Self.wallClock())
+                var operation = try request.operation(id, in: view, now: .wallClock)
                 operation.note = "Begun by itself: a shard held more faces than coordinator.split_above."
                 return operation
             } catch {

@@ -8,13 +8,9 @@ import WireProtocol
 extension ClusterController {
     /// Gives up what only lost replicas of a shard had, or tells what would come of it.
     func recover(_ request: RecoverShard) async throws(WireStatus) -> ShardRecovered {
-        do throws(MetadataError) {
-            // Another coordinator may have made it already.
-            try await catchUp()
-        } catch {
-            throw error.wireStatus
-        }
-        let now = Self.wallClock()
+        // Another coordinator may have made it already.
+        try await catchUp()
+        let now = Timestamp.wallClock
         var recovery: ShardRecovery?
         var made: ShardRecovered?
         try await commit { records throws(WireStatus) in
@@ -76,7 +72,7 @@ extension ClusterController {
         if let named = request.settled {
             settled = named
         } else {
-            settled = try Self.allLosses(of: record, now: Self.wallClock())
+            settled = try Self.allLosses(of: record, now: .wallClock)
         }
         try await change(record.collection.id, asController: false) { record in
             record.settleLosses { loss in settled.contains { $0.range == loss.range && $0.time == loss.time } }

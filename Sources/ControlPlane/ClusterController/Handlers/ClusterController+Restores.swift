@@ -30,7 +30,7 @@ extension ClusterController {
         guard request.epoch.number < .max >> 1 else {
             throw WireStatus(.invalidRequest, "The backup's epoch is no epoch.")
         }
-        let new = Collection(id: .random(), configuration: request.configuration, created: Self.wallClock())
+        let new = Collection(id: .random(), configuration: request.configuration, created: .wallClock)
         var collection = new
         let mark = Self.mark()
         try await commit { records throws(WireStatus) in
@@ -79,12 +79,8 @@ extension ClusterController {
         _ request: FinishRestore,
         deadline: WireDeadline
     ) async throws(WireStatus) -> CollectionDescription {
-        do throws(MetadataError) {
-            // Another coordinator may have ended it.
-            try await catchUp()
-        } catch {
-            throw error.wireStatus.withoutEffect
-        }
+        // Another coordinator may have ended it.
+        try await catchUp()
         guard let record = state.withLock({ $0.records.metadata.collection(named: request.collection) }) else {
             throw Self.notFound(request.collection)
         }
@@ -142,11 +138,7 @@ extension ClusterController {
         do throws(WireStatus) {
             try await compare(record, with: request, timeout: timeout)
         } catch {
-            do throws(MetadataError) {
-                try await catchUp()
-            } catch {
-                throw error.wireStatus
-            }
+            try await catchUp()
             guard let newest = state.withLock({ $0.records.metadata.collections[id] }), newest.restoration != nil,
                 newest.restored != digest
             else { return }

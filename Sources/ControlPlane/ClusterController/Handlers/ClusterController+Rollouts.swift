@@ -9,7 +9,7 @@ import WireProtocol
 extension ClusterController {
     /// Records a rollout that nobody asked for: the collection needs its first codebook, or the next.
     func beginRollout(_ rollout: CodebookRollout) async throws(WireStatus) {
-        let operation = Operation(id: .random(), kind: .rollout(rollout), created: Self.wallClock())
+        let operation = Operation(id: .random(), kind: .rollout(rollout), created: .wallClock)
         try await commit(asController: true) { records throws(WireStatus) in
             // Somebody may have begun one meanwhile.
             guard records.metadata.collections[rollout.collection]?.nextGeneration == rollout.generation,
@@ -29,39 +29,60 @@ extension ClusterController {
         )
     }
 
-    /// Has a worker give up a training whose rollout was cancelled, or ended before the codebook was recorded.
+    /// Has a worker give up a training whose rollout was cancelled, or ended before the codebook was recorded, or that
+    /// does not get on: then another is asked.
     func abandonTraining(
         of collection: CollectionID,
         generation: UInt32,
         on worker: NodeID
     ) async throws(WireStatus) {
         // Another may have been begun since.
-        do throws(MetadataError) {
-            try await reload()
-        } catch {
-            throw error.wireStatus
-        }
+        try await readAnew()
         let (metadata, isHeld) = state.withLock { ($0.records.metadata, $0.standing.isHeld) }
         let isOpen = metadata.openRollout(of: collection).map { $0.operation.state != .cancelling } ?? false
-        guard isHeld, !isOpen, metadata.collections[collection]?.nextGeneration == generation else { return }
+        let now = now
+        let isStill = state.withLock { state in
+            RolloutPlanner.restarts(
+                of: state.operations,
+                state.trainings,
+                in: state.view(now: now),
+                policy: options.training,
+                now: now
+            ).contains(.abandonTraining(collection, generation: generation, worker: worker))
+        }
+        guard isHeld, !isOpen || isStill, metadata.collections[collection]?.nextGeneration == generation else { return }
+        let place: Logger.Metadata = [
+            "collection": "\(collection)", "generation": "\(generation)", "worker": "\(worker)",
+        ]
+        if isStill {
+            // Before it is told: it may answer nothing, for the same reason, and another is asked all the same.
+            state.withLock { state in
+                state.trainings.failed(
+                    collection,
+                    generation: generation,
+                    on: worker,
+                    reason: "it did not get on for too long, and was given up",
+                    policy: options.training,
+                    now: now
+                )
+            }
+            logger.warning("codebook training does not get on, and is given up", metadata: place)
+        }
         let request = AbandonTraining(collection: collection, generation: generation)
         _ = try await call(request, on: worker, timeout: options.callTimeout)
         state.withLock { state in
-            state.trainings.forget(collection)
+            if !isStill { state.trainings.forget(collection) }
             state.reports.abandoned(generation, of: collection, on: worker)
         }
-        logger.info(
-            "codebook training abandoned",
-            metadata: ["collection": "\(collection)", "generation": "\(generation)", "worker": "\(worker)"]
-        )
+        logger.info("codebook training abandoned", metadata: place)
     }
 
     /// Rollouts of which nothing has changed for too long, with what they wait for.
     func stalledRollouts(in view: ClusterView, now: Duration) -> [ReconcileProblem] {
-        let stalled = state.withLock { $0.operations.stalledRollouts(now: now) }
+        let (stalled, trainings) = state.withLock { ($0.operations.stalledRollouts(now: now), $0.trainings) }
         return stalled.compactMap { id in
             guard let rollout = view.metadata.operations[id]?.rollout,
-                let progress = RolloutProgress(of: rollout, in: view)
+                let progress = RolloutProgress(of: rollout, in: view, trainings)
             else { return nil }
             let reason = reason(rollout, progress, in: view, now: now) ?? "It has ended, and is not recorded as such."
             return .stalledRollout(id, reason: reason)
@@ -80,7 +101,8 @@ extension ClusterController {
             cause: rollout.cause,
             stage: .training
         )
-        guard let progress = RolloutProgress(of: rollout, in: view) else { return description }
+        let trainings = state.withLock(\.trainings)
+        guard let progress = RolloutProgress(of: rollout, in: view, trainings) else { return description }
         description.stage =
             switch progress.stage {
             case .training: .training

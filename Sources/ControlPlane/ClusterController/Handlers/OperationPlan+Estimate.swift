@@ -6,7 +6,8 @@ extension OperationPlan {
     /// What an operation that has not begun would do, and take.
     ///
     /// A step that comes after another of its shard waits for that one, as it will when the operation has begun. What
-    /// it would wait for if its turn was now is told before that: a disk that is full ought to be seen in time.
+    /// it would wait for if its turn was now is told before that: a disk that is full ought to be seen in time. So is
+    /// one that those before it will have filled: see ``OperationRoom``.
     package init(
         of operation: Operation,
         in view: ClusterView,
@@ -17,12 +18,18 @@ extension OperationPlan {
         let estimate = OperationEstimate(of: operation.steps, in: view, rates: rates, limits: limits)
         let occupancy = Occupancy(view, limits: limits)
         let hindrances = occupancy.hindrances(of: operation, in: view)
+        let room = OperationRoom(of: operation.steps, in: view)
         self.init(
-            steps: zip(operation.steps, hindrances).map { step, hindrance in
+            steps: operation.steps.indices.map { index in
+                let (step, hindrance) = (operation.steps[index], hindrances[index])
                 var description = ClusterController.description(of: step, in: view)
                 description.totalByteCount = estimate.byteCounts[step.shard] ?? 0
                 let own = hindrance == .earlierStep ? occupancy.hindrance(step, of: operation, in: view) : nil
-                let sentences = [own, hindrance].compactMap(\.self).map { OperationText.sentence($0, in: view) }
+                var reasons = [own, hindrance].compactMap(\.self)
+                if let lack = room.hindrances[index], !reasons.contains(where: \.isLackOfRoom) {
+                    reasons.insert(lack, at: 0)
+                }
+                let sentences = reasons.map { OperationText.sentence($0, in: view) }
                 description.waitsFor = sentences.isEmpty ? nil : sentences.joined(separator: " ")
                 return description
             },
@@ -38,7 +45,7 @@ extension OperationPlan {
             },
             estimatedSeconds: estimate.seconds,
             assumedBytesPerSecond: estimate.sendingRate ?? (estimate.isMade ? rates.making : rates.sending),
-            remarks: OperationText.remarks(on: estimate, ledger),
+            remarks: OperationText.remarks(on: room, in: view) + OperationText.remarks(on: estimate, ledger),
             fingerprint: operation.fingerprint
         )
     }

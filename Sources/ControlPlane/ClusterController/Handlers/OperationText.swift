@@ -148,6 +148,17 @@ package enum OperationText {
         }
     }
 
+    /// Workers that have too little room for all that is to come there.
+    static func remarks(on room: OperationRoom, in view: ClusterView) -> [String] {
+        func mebibytes(_ byteCount: UInt64) -> UInt64 { (byteCount + 1 << 20 - 1) >> 20 }
+        return room.lacks.sorted { $0.key < $1.key }.map { worker, lack in
+            let parts = [(lack.diskByteCount, "disk"), (lack.memoryByteCount, "memory")].filter { $0.0 > 0 }
+                .map { "\(mebibytes($0.0)) MiB of \($0.1)" }
+            return "Room is missing on the \(name(worker, view)): \(parts.joined(separator: " and ")) for "
+                + "\(lack.stepCount == 1 ? "a step" : "\(lack.stepCount) steps") that would wait for it."
+        }
+    }
+
     /// Where the rates come from that an estimate goes by.
     static func remarks(on estimate: OperationEstimate, _ ledger: OperationLedger) -> [String] {
         var remarks: [String] = []
@@ -298,6 +309,9 @@ package enum OperationText {
         return "Shard \(index) of collection '\(collection)' is pinned to the \(workers)\(primary): it stays."
     }
 
+    /// How every refusal to take back begins what has gone too far for it: programs may go by these words.
+    package static let pastCommitPoint = "Past its commit point: "
+
     /// Why nothing of an operation can be taken back.
     package static func refusalToCancel(_ operation: Operation, in metadata: ClusterMetadata) -> String {
         let doneCount = operation.steps.count { $0.state == .done }
@@ -311,7 +325,7 @@ package enum OperationText {
             let shards = list(left.map { name($0.shard, metadata) })
             reasons.append("the replica that leaves does not count any more in \(shards)")
         }
-        return "Nothing of operation \(operation.id) can be taken back any more: "
+        return "\(pastCommitPoint)nothing of operation \(operation.id) can be taken back any more: "
             + "\(reasons.joined(separator: ", and ")). It ends by itself."
     }
 

@@ -105,7 +105,7 @@ extension CollectionRecord {
             bytes.first.flatMap { (Self.layoutWithoutErasureKey...Self.layout).contains($0) ? $0 : nil }
             ?? Self.layout
         let hasErasureKey = layout != Self.layoutWithoutErasureKey
-        let hasRetirements = layout >= Self.layoutWithoutLosses
+        let hasRetirements = layout > Self.layoutWithoutRetirements
         self = try RecordCoding.read(bytes, layout: layout) { reader in
             let (high, low) = try reader.readID()
             let id = CollectionID(high: high, low: low)
@@ -155,7 +155,7 @@ extension CollectionRecord {
                 throw RecordProblem(description: "two of its shards have the same number")
             }
             var losses: [AcceptedLoss] = []
-            for _ in 0..<(layout >= Self.layoutWithoutSettledLoss ? try reader.readCount(leastByteCount: 25) : 0) {
+            for _ in 0..<(layout > Self.layoutWithoutLosses ? try reader.readCount(leastByteCount: 25) : 0) {
                 losses.append(try AcceptedLoss(from: &reader))
             }
             let hasSettledLoss =

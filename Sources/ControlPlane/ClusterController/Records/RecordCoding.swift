@@ -73,15 +73,6 @@ extension ByteReader {
         guard let value = T(rawValue: try read()) else { throw .invalidValue(field: field, offset: start) }
         return value
     }
-
-    /// A count of entries that take at least `leastByteCount` bytes each, checked before anything is allocated.
-    mutating func readCount(leastByteCount: Int) throws(BinaryCodingError) -> Int {
-        let count = Int(try read(UInt32.self))
-        guard count <= remainingByteCount / leastByteCount else {
-            throw .truncated(offset: offset, wanted: count * leastByteCount, available: remainingByteCount)
-        }
-        return count
-    }
 }
 
 extension NodeID {

@@ -18,11 +18,11 @@ extension ClusterController {
         let candidate = LeaseCandidate(
             presence: .init(
                 key: ClusterRecords.coordinatorKey(node),
-                value: ClusterRecords.coordinator(at: address, started: Self.wallClock())
+                value: ClusterRecords.coordinator(at: address, started: .wallClock)
             ),
             leaseKey: ClusterRecords.controllerKey,
             leaseValue: {
-                ClusterRecords.controller(ControllerTerm(coordinator: node, since: Self.wallClock()))
+                ClusterRecords.controller(ControllerTerm(coordinator: node, since: .wallClock))
             }
         )
         await store.compete(as: candidate) { self.take($0) }
@@ -30,7 +30,7 @@ extension ClusterController {
     }
 
     private func take(_ standing: LeaseStanding) {
-        let time = Self.wallClock()
+        let time = Timestamp.wallClock
         let now = now
         let before = state.withLock { state in
             defer {

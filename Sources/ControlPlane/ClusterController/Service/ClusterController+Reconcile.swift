@@ -27,12 +27,19 @@ extension ClusterController {
                 view,
                 limits: options.operations,
                 standing: ledger.stalledOperations(now: now),
-                now: Self.wallClock()
+                now: .wallClock
             )
             plan.actions += updates.map { .advance($0) }
             restarts = OperationPlanner.restarts(of: ledger.motionless(now: now), in: view)
             plan.actions += restarts.sorted { $0.key.shard < $1.key.shard }.flatMap(\.value)
             plan.problems += stalledOperations(in: view, ledger, now: now)
+            plan.actions += RolloutPlanner.restarts(
+                of: ledger,
+                trainings,
+                in: view,
+                policy: options.training,
+                now: now
+            )
             plan.problems += stalledRollouts(in: view, now: now)
             if !balance.isEmpty { plan.actions.append(.balance(balance)) }
             if let split = GrowthPlanner.split(above: options.shardFaceLimit, in: view) {
@@ -169,11 +176,7 @@ extension ClusterController {
         if !isThere, record.mayBegin(placement, on: worker) {
             // Whoever slept through the end of its term must not have begun anew what others have begun, filled with
             // faces, and moved elsewhere since.
-            do throws(MetadataError) {
-                try await catchUp()
-            } catch {
-                throw error.wireStatus
-            }
+            try await catchUp()
             let (metadata, isSteering) = state.withLock { ($0.records.metadata, $0.isSteering) }
             guard isSteering, let current = metadata.collections[shard.collection],
                 current.placement(of: shard)?.group == placement.group
@@ -204,11 +207,7 @@ extension ClusterController {
         var request = DropReplica(shard: shard, epoch: epoch)
         if state.withLock({ $0.records.metadata.deletions[shard.collection] == nil }) {
             // Whoever slept through the end of its term must not remove what another has put there since.
-            do throws(MetadataError) {
-                try await reload()
-            } catch {
-                throw error.wireStatus
-            }
+            try await readAnew()
             let metadata = state.withLock(\.records.metadata)
             let isRetired = metadata.collections[shard.collection]?.retirement(of: shard) != nil
             let group = metadata.placement(of: shard)?.group

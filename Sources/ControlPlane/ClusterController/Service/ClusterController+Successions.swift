@@ -41,11 +41,7 @@ extension ClusterController {
 
     func abandon(_ shard: ShardID, on worker: NodeID) async throws(WireStatus) {
         // Whoever slept through the end of its term must not remove what has been put in force since.
-        do throws(MetadataError) {
-            try await reload()
-        } catch {
-            throw error.wireStatus
-        }
+        try await readAnew()
         let (metadata, isHeld) = state.withLock { ($0.records.metadata, $0.standing.isHeld) }
         guard isHeld, metadata.placement(of: shard)?.group.isInSync(worker) != true else { return }
         // What is sent may come long after this: the worker looks, too.

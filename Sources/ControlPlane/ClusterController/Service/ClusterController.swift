@@ -22,6 +22,7 @@ package final class ClusterController: Sendable {
         var actions: ActionLedger
         var trainings = TrainingLedger()
         var operations = OperationLedger()
+        var silences = SilenceLedger()
         var balance: BalanceLedger
         var searchLoad: SearchLoadLedger
         var problems: Set<ReconcileProblem> = []
@@ -47,7 +48,7 @@ package final class ClusterController: Sendable {
         mutating func observe(limits: OperationPlanner.Limits, now: Duration) {
             let known = view(now: now)
             olderRecords.observe(known, now: now)
-            operations.observe(known, limits: limits, now: now)
+            operations.observe(known, trainings, limits: limits, now: now)
             searchLoad.observe(known, now: now)
         }
 
@@ -158,6 +159,7 @@ package final class ClusterController: Sendable {
             group.addTask { await self.confirmRecords() }
             group.addTask { await self.serveProposals() }
             group.addTask { await self.tick() }
+            group.addTask { await self.callSilentWorkers() }
             group.addTask { await self.competeForLease(at: address) }
             var wasController = false
             while !Task.isCancelled {
@@ -249,19 +251,34 @@ package final class ClusterController: Sendable {
         if isNewer { changes.raise() }
     }
 
+    /// As ``reload()``, for a request or an order of which nothing has been done yet.
+    func readAnew() async throws(WireStatus) {
+        do throws(MetadataError) {
+            try await reload()
+        } catch {
+            throw error.wireStatus.withoutEffect
+        }
+    }
+
     /// Makes the known records at least as new as those that the store has now: one small read where nothing changed.
+    /// For a request or an order of which nothing has been done yet.
     ///
-    /// - Throws: like ``reload()``.
-    func catchUp() async throws(MetadataError) {
+    /// - Throws: like ``readAnew()``.
+    func catchUp() async throws(WireStatus) {
         let began = now
         guard state.withLock({ $0.currency.age(now: began) }) > .zero else { return }
-        let newest = try await store.list(prefix: ClusterRecords.epochKey).revision
+        let newest: MetadataRevision
+        do throws(MetadataError) {
+            newest = try await store.list(prefix: ClusterRecords.epochKey).revision
+        } catch {
+            throw error.wireStatus.withoutEffect
+        }
         let isKnown = state.withLock { state in
             guard newest == state.records.revision else { return false }
             state.currency.wasRead(began: began)
             return true
         }
-        if !isKnown { try await reload() }
+        if !isKnown { try await readAnew() }
     }
 
     /// Commits what the plan makes of the current records, made again after every conflict.

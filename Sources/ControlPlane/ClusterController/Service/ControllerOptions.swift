@@ -19,6 +19,8 @@ package struct ControllerOptions: Sendable {
     package var confirmationInterval: Duration
     /// Longest time between two looks at what has to be done.
     package var tick: Duration
+    /// Longest time that a worker which is silent has to answer a hello, by which people are told why it is.
+    package var signTimeout: Duration
     /// Deadline of one control call to a worker.
     package var callTimeout: Duration
     /// Deadline of one slice of a codebook, whose last one includes its installation.
@@ -45,6 +47,7 @@ package struct ControllerOptions: Sendable {
         shardFaceLimit: UInt64 = 0,
         confirmationInterval: Duration = .milliseconds(300),
         tick: Duration = .milliseconds(250),
+        signTimeout: Duration = .seconds(2),
         callTimeout: Duration = .seconds(5),
         installTimeout: Duration = .seconds(120),
         createTimeout: Duration = .seconds(10),
@@ -63,6 +66,7 @@ package struct ControllerOptions: Sendable {
         self.shardFaceLimit = shardFaceLimit
         self.confirmationInterval = confirmationInterval
         self.tick = tick
+        self.signTimeout = signTimeout
         self.callTimeout = callTimeout
         self.installTimeout = installTimeout
         self.createTimeout = createTimeout

@@ -82,7 +82,10 @@ package struct RolloutProgress: Hashable, Sendable {
     package var codedRowCount: UInt64 { shards.reduce(0) { $0 + $1.codedRowCount } }
 
     /// Nil when the collection is gone.
-    package init?(of rollout: CodebookRollout, in view: ClusterView) {
+    ///
+    /// - Parameter trainings: workers that have failed there are told of only while no other one trains it: one that
+    ///   hangs may not even hear that it should give up.
+    package init?(of rollout: CodebookRollout, in view: ClusterView, _ trainings: TrainingLedger = TrainingLedger()) {
         guard let record = view.metadata.collections[rollout.collection] else { return nil }
         stage = .training
         isTrained = rollout.isPastCommitPoint(in: view.metadata)
@@ -99,7 +102,12 @@ package struct RolloutProgress: Hashable, Sendable {
                 (trainer, training, isTrained) = (worker, nil, true)
                 return
             case .running(let progress):
-                guard trainer == nil || progress != nil else { continue }
+                let hasFailed = trainings.memory(of: rollout.collection).isFailed
+                if let trainer {
+                    guard hasFailed(trainer) == hasFailed(worker) ? progress != nil : hasFailed(trainer) else {
+                        continue
+                    }
+                }
                 (trainer, training) = (worker, progress)
             case .failed, nil: continue
             }

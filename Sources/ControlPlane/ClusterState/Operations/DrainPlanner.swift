@@ -86,22 +86,64 @@ package enum DrainPlanner {
         return max(leavers.count - placeCount, 0)
     }
 
+    /// One step for each replica on the worker: see ``departure(from:in:)``.
+    package static func steps(from worker: NodeID, in view: ClusterView) -> [Operation.Step] {
+        departure(from: worker, in: view).steps
+    }
+
     /// One step for each replica on the worker: to the worker with the fewest replicas that has none of the shard and
     /// room on its disk, or to the one where its replacement is catching up already. Where none has room the step waits
     /// for one's. A replica for which there is no other worker stays where it is.
-    package static func steps(from worker: NodeID, in view: ClusterView) -> [Operation.Step] {
+    ///
+    /// They choose in their order. Where some find no room so, the largest choose first; and where some find none even
+    /// then, each goes to the worker with the least room that suffices: of these the one that leaves fewest without.
+    /// There may be a division all the same that leaves none.
+    static func departure(from worker: NodeID, in view: ClusterView) -> Departure {
+        let placements = replicas(on: worker, in: view)
+        var departure = departure(of: placements, from: worker, in: view)
+        guard !departure.withoutRoom.isEmpty else { return departure }
+        let bySize = placements.map { ($0, ReplicaSize(of: $0, in: view)) }.sorted { left, right in
+            (left.1.diskByteCount, left.1.memoryByteCount, right.0.shard)
+                > (right.1.diskByteCount, right.1.memoryByteCount, left.0.shard)
+        }
+        for isTight in [false, true] where !departure.withoutRoom.isEmpty {
+            let other = self.departure(of: bySize.map { $0.0 }, from: worker, isTight: isTight, in: view)
+            if other.withoutRoom.count < departure.withoutRoom.count { departure = other }
+        }
+        let steps = Dictionary(uniqueKeysWithValues: departure.steps.map { ($0.shard, $0) })
+        departure.steps = placements.compactMap { steps[$0.shard] }
+        return departure
+    }
+
+    /// - Parameter isTight: whether each goes to the worker with the least room that suffices.
+    private static func departure(
+        of placements: [ShardPlacement],
+        from worker: NodeID,
+        isTight: Bool = false,
+        in view: ClusterView
+    ) -> Departure {
         var load = load(view)
-        return replicas(on: worker, in: view).compactMap { placement in
-            if isTakenBack(worker, placement, view) { return nil }
+        var departure = Departure()
+        for placement in placements where !isTakenBack(worker, placement, view) {
             let members = placement.group.members
             if let target = replacement(of: worker, in: placement, view) {
-                return Operation.Step(shard: placement.shard, change: .move(from: worker, to: target))
+                departure.steps.append(.init(shard: placement.shard, change: .move(from: worker, to: target)))
+                continue
             }
             let size = ReplicaSize(of: placement, in: view)
-            guard let target = load.target(beside: members, taking: size) else { return nil }
-            load.add(target, to: members.filter { $0 != worker }, taking: size)
-            return Operation.Step(shard: placement.shard, change: .move(from: worker, to: target))
+            let roomy =
+                isTight ? load.tightest(beside: members, taking: size) : load.best(beside: members, taking: size)
+            guard let target = roomy ?? load.best(beside: members) else { continue }
+            if roomy == nil {
+                let shortages = load.shortages(beside: members, taking: size)
+                departure.withoutRoom.append(.init(shard: placement.shard, size: size, shortages: shortages))
+            }
+            // What waits for room takes none from those behind it.
+            let taken = roomy == nil ? ReplicaSize() : size
+            load.add(target, to: members.filter { $0 != worker }, taking: taken)
+            departure.steps.append(.init(shard: placement.shard, change: .move(from: worker, to: target)))
         }
+        return departure
     }
 
     /// Gives replicas that wait for room on a worker to another that has it, or to the one to which they came

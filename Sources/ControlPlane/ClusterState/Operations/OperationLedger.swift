@@ -53,6 +53,8 @@ package struct OperationLedger: Sendable {
         package var rowsPerSecond: Double = 0
         /// When something about it last changed.
         package var changed: Duration
+        /// When its training was last seen to wait for another one of its worker; zero for never.
+        package var waited = Duration.zero
     }
 
     private struct RolloutEntry {
@@ -93,7 +95,12 @@ package struct OperationLedger: Sendable {
     package func progress(of key: Key) -> Progress? { traces[key]?.progress }
 
     /// Takes note of where the operations are. Every coordinator does, since all of them hear the workers.
-    package mutating func observe(_ view: ClusterView, limits: OperationPlanner.Limits, now: Duration) {
+    package mutating func observe(
+        _ view: ClusterView,
+        _ trainings: TrainingLedger = TrainingLedger(),
+        limits: OperationPlanner.Limits,
+        now: Duration
+    ) {
         observeFreezes(view, now: now)
         let operations = view.metadata.openOperations
         var current: [Key: StepTrace] = [:]
@@ -115,7 +122,7 @@ package struct OperationLedger: Sendable {
         }
         traces = current
         observeStandstills(operations, in: view, limits: limits, now: now)
-        observeRollouts(view, now: now)
+        observeRollouts(view, trainings, now: now)
     }
 
     private mutating func trace(
@@ -178,10 +185,12 @@ package struct OperationLedger: Sendable {
         rollouts.filter { now - $0.value.pace.changed >= patience }.keys.sorted()
     }
 
-    private mutating func observeRollouts(_ view: ClusterView, now: Duration) {
+    private mutating func observeRollouts(_ view: ClusterView, _ trainings: TrainingLedger, now: Duration) {
         var current: [OperationID: RolloutEntry] = [:]
         for operation in view.metadata.openOperations where operation.state == .running {
-            guard let rollout = operation.rollout, let progress = RolloutProgress(of: rollout, in: view) else {
+            guard let rollout = operation.rollout,
+                let progress = RolloutProgress(of: rollout, in: view, trainings)
+            else {
                 continue
             }
             var entry =
@@ -192,6 +201,7 @@ package struct OperationLedger: Sendable {
                     rateStart: (now, progress.codedRowCount)
                 )
             if !entry.progress.isAsFar(as: progress) { entry.pace.changed = now }
+            if RolloutPlanner.isBehindAnother(progress, in: view) { entry.pace.waited = now }
             entry.progress = progress
             let elapsed = now - entry.rateStart.time
             if elapsed >= Self.rateInterval {
@@ -228,6 +238,10 @@ package struct OperationLedger: Sendable {
     package func stalledOperations(now: Duration) -> [OperationID] {
         standstills.filter { now - $0.value.since >= patience }.keys.sorted()
     }
+
+    /// Since when no step of an operation is under way, though it does not wait for others' steps; nil of one that gets
+    /// on.
+    package func standstill(of operation: OperationID) -> Duration? { standstills[operation]?.since }
 
     private func keys(_ isWanted: (StepTrace) -> Bool) -> [Key] {
         traces.filter { isWanted($0.value) }.map(\.key).sorted { $0.order < $1.order }

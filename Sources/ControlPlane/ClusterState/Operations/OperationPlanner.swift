@@ -379,7 +379,7 @@ package struct Occupancy: Sendable {
 }
 
 extension Occupancy {
-    private static func hindrance(_ shortage: WorkerRoom.Shortage, on worker: NodeID) -> OperationPlanner.Hindrance {
+    static func hindrance(_ shortage: WorkerRoom.Shortage, on worker: NodeID) -> OperationPlanner.Hindrance {
         switch shortage {
         case .disk(let needed, let free): .tooLittleDisk(worker, needed: needed, free: free)
         case .memory(let needed, let free): .tooLittleMemory(worker, needed: needed, free: free)

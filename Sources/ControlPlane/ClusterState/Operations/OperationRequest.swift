@@ -174,7 +174,10 @@ extension OperationRequest {
         let left = DrainPlanner.formerReplicas(on: worker, in: view).map {
             Operation.Step(shard: $0.shard, change: .remove(worker), state: .done)
         }
-        return left + DrainPlanner.steps(from: worker, in: view)
+        let departure = DrainPlanner.departure(from: worker, in: view)
+        // What is lost with a worker that is not heard of has to come somewhere whether it is drained or not.
+        if view.liveWorkers.contains(worker), let refusal = departure.refusal(in: view) { throw refusal }
+        return left + departure.steps
     }
 
     private static func recount(

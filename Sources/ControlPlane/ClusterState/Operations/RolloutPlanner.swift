@@ -70,6 +70,38 @@ package enum RolloutPlanner {
         }
     }
 
+    /// Trainings that have not got on for too long, though their workers are heard of: these give them up, and the
+    /// attempt counts as failed. What waits for another training of its worker has its time once that is over.
+    package static func restarts(
+        of operations: OperationLedger,
+        _ trainings: TrainingLedger,
+        in view: ClusterView,
+        policy: TrainingPolicy,
+        now: Duration
+    ) -> [ReconcileAction] {
+        view.metadata.openOperations.compactMap { operation in
+            guard let rollout = operation.rollout, let pace = operations.pace(of: operation.id),
+                let progress = RolloutProgress(of: rollout, in: view, trainings), progress.stage == .training,
+                !progress.isTrained, let trainer = progress.trainer, !isBehindAnother(progress, in: view)
+            else { return nil }
+            let failureCount = trainings.memory(of: rollout.collection).failureCount
+            let silence = now - max(pace.changed, pace.waited)
+            guard silence >= policy.patience * (1 << min(failureCount, 6)) else { return nil }
+            return .abandonTraining(rollout.collection, generation: rollout.generation, worker: trainer)
+        }
+    }
+
+    /// Whether a training waits for another one of its worker, which says how far it is with that.
+    static func isBehindAnother(_ progress: RolloutProgress, in view: ClusterView) -> Bool {
+        guard progress.stage == .training, !progress.isTrained, progress.training == nil,
+            let trainer = progress.trainer
+        else { return false }
+        return (view.observations[trainer]?.trainings ?? []).contains { training in
+            guard case .running(let progress) = training.state else { return false }
+            return progress != nil
+        }
+    }
+
     /// Notes that a rollout has ended.
     static func end(_ operation: inout Operation, _ rollout: CodebookRollout, in view: ClusterView, now: Timestamp) {
         guard let progress = RolloutProgress(of: rollout, in: view) else {

@@ -224,7 +224,7 @@ struct StepTrace: Sendable {
             progress.totalByteCount = copy.totalByteCount
         } else if prepared.totalRowCount > 0 {
             progress.totalByteCount = prepared.byteCount
-            let share = Double(prepared.rowCount) / Double(prepared.totalRowCount)
+            let share = min(Double(prepared.rowCount) / Double(prepared.totalRowCount), 1)
             progress.sentByteCount = min(UInt64(Double(prepared.byteCount) * share), prepared.byteCount)
         } else if progress.totalByteCount > 0 {
             // The copy has arrived.

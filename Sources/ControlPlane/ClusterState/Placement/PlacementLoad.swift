@@ -55,6 +55,17 @@ struct PlacementLoad {
         best(beside: chosen) { room?.shortage(for: size, on: $0) == nil }
     }
 
+    /// As ``best(beside:taking:)``, but the one with the least room, so that what others have stays in one piece.
+    func tightest(beside chosen: [NodeID], taking size: ReplicaSize) -> NodeID? {
+        guard let room else { return best(beside: chosen) }
+        let counts = workers.filter { !chosen.contains($0) && room.shortage(for: size, on: $0) == nil }
+            .map { (worker: $0, count: room.count(of: size, on: $0)) }
+        return counts.min { left, right in
+            left.count == right.count
+                ? isBetter(left.worker, than: right.worker, beside: chosen) : left.count < right.count
+        }?.worker
+    }
+
     /// As ``best(beside:taking:)``, or, where none has the memory, one that has the disk: a copy that searches read
     /// from disk is better than none.
     func makeshift(beside chosen: [NodeID], taking size: ReplicaSize) -> NodeID? {
@@ -69,6 +80,18 @@ struct PlacementLoad {
 
     func best(beside chosen: [NodeID], where hasRoom: (NodeID) -> Bool = { _ in true }) -> NodeID? {
         workers.filter { !chosen.contains($0) && hasRoom($0) }.min { isBetter($0, than: $1, beside: chosen) }
+    }
+
+    /// Why each of the other workers has no room for a further replica beside those chosen; none of one that has.
+    func shortages(
+        beside chosen: [NodeID],
+        taking size: ReplicaSize
+    ) -> [(worker: NodeID, shortage: WorkerRoom.Shortage)] {
+        var shortages: [(worker: NodeID, shortage: WorkerRoom.Shortage)] = []
+        for worker in workers where !chosen.contains(worker) {
+            if let shortage = room?.shortage(for: size, on: worker) { shortages.append((worker, shortage)) }
+        }
+        return shortages
     }
 
     /// The workers with room for a further replica beside those chosen, that to which it should go first.

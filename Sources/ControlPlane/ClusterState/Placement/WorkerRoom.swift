@@ -71,20 +71,54 @@ struct WorkerRoom: Sendable {
             ?? memoryShortage(for: size.memoryByteCount, on: worker, besideCodes: !isSuccessor)
     }
 
+    /// How many such replicas have room on a worker, and parts of one; infinite where nobody knows.
+    func count(of size: ReplicaSize, on worker: NodeID) -> Double {
+        func quotient(_ room: (reserved: UInt64, free: UInt64)?, _ byteCount: UInt64) -> Double {
+            guard byteCount > 0, let (reserved, free) = room else { return .infinity }
+            return Double(free - min(reserved, free)) / Double(byteCount)
+        }
+        return min(
+            quotient(disk(on: worker), size.diskByteCount),
+            quotient(memory(on: worker, besideCodes: true), size.memoryByteCount)
+        )
+    }
+
+    /// How much more is reserved on a worker than it has room for; nothing where nobody knows.
+    func excess(on worker: NodeID) -> ReplicaSize {
+        var excess = ReplicaSize()
+        if case .disk(let needed, let free)? = diskShortage(for: 0, on: worker) { excess.diskByteCount = needed - free }
+        if case .memory(let needed, let free)? = memoryShortage(for: 0, on: worker, besideCodes: true) {
+            excess.memoryByteCount = needed - free
+        }
+        return excess
+    }
+
     func diskShortage(for byteCount: UInt64, on worker: NodeID) -> Shortage? {
-        guard let free = observations[worker]?.freeDiskByteCount else { return nil }
-        let needed = byteCount + (reserved[worker]?.diskByteCount ?? 0) + spareDiskByteCount
+        guard let (reserved, free) = disk(on: worker) else { return nil }
+        let needed = byteCount + reserved
         return free < needed ? .disk(needed: needed, free: free) : nil
     }
 
     private func memoryShortage(for byteCount: UInt64, on worker: NodeID, besideCodes: Bool) -> Shortage? {
+        guard let (reserved, free) = memory(on: worker, besideCodes: besideCodes) else { return nil }
+        let needed = byteCount + reserved
+        return free < needed ? .memory(needed: needed, free: free) : nil
+    }
+
+    /// What is reserved, what stays free whatever comes among it, and what is free; nil where nobody knows.
+    private func disk(on worker: NodeID) -> (reserved: UInt64, free: UInt64)? {
+        observations[worker].map { observation in
+            ((reserved[worker]?.diskByteCount ?? 0) + spareDiskByteCount, observation.freeDiskByteCount)
+        }
+    }
+
+    /// What is reserved, and what there is; nil where nobody knows, or nobody asks.
+    private func memory(on worker: NodeID, besideCodes: Bool) -> (reserved: UInt64, free: UInt64)? {
         guard reservesMemory, let observation = observations[worker],
             let available = observation.availableMemoryByteCount
         else { return nil }
-        let needed = byteCount + (reserved[worker]?.memoryByteCount ?? 0)
         let codes = besideCodes ? max(observation.mapped.codeByteCount, codes[worker] ?? 0) : 0
-        let free = available - min(codes, available)
-        return free < needed ? .memory(needed: needed, free: free) : nil
+        return (reserved[worker]?.memoryByteCount ?? 0, available - min(codes, available))
     }
 }
 

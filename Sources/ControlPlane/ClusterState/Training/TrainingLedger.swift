@@ -53,7 +53,8 @@ package struct TrainingLedger: Sendable {
         now: Duration
     ) {
         var memory = memory(of: collection, generation: generation)
-        memory.attempt = nil
+        // Another may have been asked meanwhile.
+        if memory.attempt?.worker == worker { memory.attempt = nil }
         memory.failureCount = min(memory.failureCount + 1, 30)
         memory.failedWorkers.insert(worker)
         memory.failure = reason

@@ -23,6 +23,9 @@ package struct TrainingPolicy: Hashable, Sendable {
     package var leastRecentShare: Double
     /// Time an ordered training may take to show in its worker's reports.
     package var reportGrace: Duration
+    /// A training that gets on no further for so long is given up, so that another worker is asked. After each that
+    /// failed the next has twice as long: it may be slow, and nothing else.
+    package var patience: Duration
     /// Pause after the first failed training; doubled by each further one.
     package var firstPause: Duration
     package var longestPause: Duration
@@ -38,6 +41,7 @@ package struct TrainingPolicy: Hashable, Sendable {
         greatestMissRatio: Double = 1.5,
         leastRecentShare: Double = 0.1,
         reportGrace: Duration = .seconds(15),
+        patience: Duration = .seconds(600),
         firstPause: Duration = .seconds(2),
         longestPause: Duration = .seconds(300)
     ) {
@@ -51,6 +55,7 @@ package struct TrainingPolicy: Hashable, Sendable {
         self.greatestMissRatio = greatestMissRatio
         self.leastRecentShare = leastRecentShare
         self.reportGrace = reportGrace
+        self.patience = patience
         self.firstPause = firstPause
         self.longestPause = longestPause
     }

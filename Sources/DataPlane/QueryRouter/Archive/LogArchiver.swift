@@ -2,7 +2,6 @@ package import Backups
 package import ClusterModel
 import CoreMetrics
 import FaceModel
-import Glibc
 package import Logging
 package import NIOCore
 package import Observability
@@ -47,7 +46,8 @@ package final class LogArchiver: Sendable {
     /// What is known of a collection's archive, for the metrics.
     private struct Figures {
         var name: String
-        var until: Timestamp?
+        /// What is known to be archived up to; before anything is known, when this archiver began with it.
+        var until: Timestamp
         var remainingByteCount: UInt64 = 0
     }
 
@@ -92,7 +92,7 @@ package final class LogArchiver: Sendable {
     private let router: QueryRouter
     private let options: Options
     private let ledger: ArchiveLedger
-    private let openStore: @Sendable () throws(BackupError) -> any BackupStore
+    private let openStore: @Sendable () async throws(BackupError) -> any BackupStore
     private let isActive: @Sendable () -> Bool
     private let group: any EventLoopGroup
     private let logger: Logger
@@ -115,7 +115,7 @@ package final class LogArchiver: Sendable {
         group: any EventLoopGroup,
         logger: Logger,
         isActive: @escaping @Sendable () -> Bool,
-        openStore: @escaping @Sendable () throws(BackupError) -> any BackupStore
+        openStore: @escaping @Sendable () async throws(BackupError) -> any BackupStore
     ) {
         self.router = router
         self.options = options
@@ -129,7 +129,7 @@ package final class LogArchiver: Sendable {
         failures = metrics.counter(MetricCatalogue.archiveFailures)
     }
 
-    /// Works until its task is cancelled.
+    /// Works until its task is cancelled: what the place has not done by then is not waited for.
     package func run() async {
         var store: (any BackupStore)?
         var isOpenFailing = false
@@ -137,10 +137,13 @@ package final class LogArchiver: Sendable {
         while !Task.isCancelled {
             var hasMore = false
             if isActive() {
+                // Before the place is asked, which may never answer.
+                archived(of: router.source.current)
                 do throws(BackupError) {
-                    if store == nil { store = try openStore() }
+                    if store == nil { store = try await openStore() }
                     hasMore = await turn(&course, store!)
                 } catch {
+                    if Task.isCancelled { break }
                     failures.increment()
                     logger.log(
                         level: isOpenFailing ? .debug : .error,
@@ -174,12 +177,14 @@ package final class LogArchiver: Sendable {
     /// Tells how far behind the archive is.
     package func collect(into samples: inout MetricSamples) {
         let now = Self.now
-        let all = figures.withLock { Array($0.values) }
+        // Where a call of the place does not come back they stay as they were, though another may do it by now.
+        let all = isActive() ? figures.withLock { Array($0.values) } : []
         let labels = CollectionLabels(all.map(\.name))
+        samples.raise(MetricCatalogue.archiveInterval, to: options.interval / .seconds(1))
         for figures in all {
             let label = labels.label(of: figures.name)
-            let age = figures.until.map { Double(max(0, now.milliseconds - $0.milliseconds)) / 1000 }
-            if let age { samples.raise(MetricCatalogue.archiveBehind, label, to: age) }
+            let age = Double(max(0, now.milliseconds - figures.until.milliseconds)) / 1000
+            samples.raise(MetricCatalogue.archiveBehind, label, to: age)
             samples.add(MetricCatalogue.archiveBehindBytes, label, value: Double(figures.remainingByteCount))
         }
     }
@@ -188,12 +193,9 @@ package final class LogArchiver: Sendable {
 
     /// One turn through all collections; whether one of them has more to carry at once.
     private func turn(_ course: inout Course, _ store: any BackupStore) async -> Bool {
-        // One that is being restored is not whole, and its backup exists.
-        let map = router.source.current
-        let ids = Set(map.collections.keys.filter { !map.restoring.contains($0) })
+        let ids = archived(of: router.source.current)
         course.books = course.books.filter { ids.contains($0.key) }
         course.attended = course.attended.filter { ids.contains($0.key) }
-        figures.withLock { $0 = $0.filter { ids.contains($0.key) } }
         course.failed = []
         var hasMore = false
         for id in ids.sorted() {
@@ -204,6 +206,36 @@ package final class LogArchiver: Sendable {
             hasMore = await carry(id, &course, store, of: nil).hasMore || hasMore
         }
         return hasMore
+    }
+
+    /// The collections whose logs are archived. One that was not among them counts from now on, so that it is seen to
+    /// stay behind though nothing of it can be archived.
+    @discardableResult
+    private func archived(of map: ShardMap) -> Set<CollectionID> {
+        // One that is being restored is not whole, and its backup exists.
+        let collections = map.collections.filter { !map.restoring.contains($0.key) }
+        let now = Self.now
+        figures.withLock { figures in
+            figures = figures.filter { collections[$0.key] != nil }
+            for (id, collection) in collections where figures[id] == nil {
+                figures[id] = Figures(name: collection.name, until: now)
+            }
+        }
+        return Set(collections.keys)
+    }
+
+    /// Notes how far a collection was archived before, whatever comes of this turn. Shards of which nothing is known
+    /// count from when this archiver began with it.
+    private func note(_ book: ArchiveBook, of collection: Collection, in map: ShardMap) {
+        let placements = map.placements[collection.id] ?? []
+        let untils = placements.compactMap { placement in
+            book.standing(of: .init(index: placement.shard.index, range: placement.range))?.until
+        }
+        guard let until = untils.min() else { return }
+        figures.withLock { figures in
+            guard let known = figures[collection.id]?.until else { return }
+            figures[collection.id]?.until = untils.count == placements.count ? until : min(until, known)
+        }
     }
 
     /// Carries the logs of shards that others are about to take the place of, while there are any: of each collection
@@ -249,7 +281,12 @@ package final class LogArchiver: Sendable {
             // Where the list stands is not known again before it is durable.
             let known = course.books.removeValue(forKey: id)
             var book: ArchiveBook
-            if let known { book = known } else { book = try await open(collection, store) }
+            if let known {
+                book = known
+            } else {
+                book = try await open(collection, store)
+                note(book, of: collection, in: map)
+            }
             let (hasMore, failure) = try await carry(collection, map, &book, store, of: demand)
             course.books[id] = book
             // That some of its shards were carried does not make all of it well.
@@ -269,6 +306,8 @@ package final class LogArchiver: Sendable {
             }
             return
         }
+        // What it was cancelled in has not failed.
+        guard !Task.isCancelled else { return }
         failures.increment()
         let isNew = failing.withLock { $0.insert(collection.id).inserted }
         logger.log(
@@ -402,10 +441,13 @@ package final class LogArchiver: Sendable {
         // What is not in the list yet counts as soon as it is known that there was nothing.
         let untils = shards.indices.compactMap { progress[$0].standing?.until ?? book.standing(of: shards[$0])?.until }
         let remaining = progress.reduce(UInt64(0)) { $0 + $1.remainingByteCount }
-        figures.withLock {
-            $0[collection.id] = Figures(
+        figures.withLock { figures in
+            // Of a shard nothing may be known yet.
+            let known = figures[collection.id]?.until ?? now
+            let until = untils.min() ?? known
+            figures[collection.id] = Figures(
                 name: collection.name,
-                until: untils.count == shards.count ? untils.min() : nil,
+                until: untils.count == shards.count ? until : min(until, known),
                 remainingByteCount: remaining
             )
         }
@@ -522,9 +564,5 @@ package final class LogArchiver: Sendable {
         )
     }
 
-    private static var now: Timestamp {
-        var time = timespec()
-        _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
-    }
+    private static var now: Timestamp { .wallClock }
 }

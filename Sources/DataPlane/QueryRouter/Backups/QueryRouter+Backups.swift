@@ -10,12 +10,16 @@ extension QueryRouter {
     /// Cuts that are tried: one fails when a primary changes, or a message takes longer than writes are held.
     private static let cutAttempts = 3
     private static let cutPause = Duration.milliseconds(500)
+    /// Between two looks whether writes that wait for other shards go on.
+    private static let freezePause = Duration.milliseconds(50)
 
     /// Takes a snapshot of every shard as of one moment.
     ///
     /// First every primary holds its writes, then every one is cut, behind a write of nothing that all of its replicas
     /// in sync have. At the moment between the two all hold: what was acknowledged before it is in the snapshots, and
     /// what is in them was sent before it.
+    ///
+    /// A shard whose place others are about to take holds no writes and is not cut: that is waited for.
     /// - Throws: also when no attempt succeeded in the time there is; snapshots that were taken are released.
     package func beginBackup(
         _ request: BeginBackup,
@@ -31,20 +35,44 @@ extension QueryRouter {
                     + "its backup."
             )
         }
+        let deadline = deadline.isNone ? WireDeadline.after(options.defaultDeadline) : deadline
         var attempt = 1
         while true {
-            let context = try context(of: request.collection, deadline: deadline, on: eventLoop)
+            let context = try await unfrozenContext(of: request.collection, deadline: deadline, on: eventLoop)
             do throws(WireStatus) {
                 return try await cut(context, request.snapshot)
             } catch {
                 // A lost or late message, or another primary: what a second attempt cures.
                 let mayPass = error.code.retry != .doNotRetry || error.code == .deadlineExceeded
-                guard mayPass, attempt < Self.cutAttempts, Self.cutPause < context.deadline.remaining,
+                // Shards that were frozen, replaced or handed over meanwhile: the deadline alone ends that.
+                let isByOlderMap = source.current.placements[context.collection.id] != context.placements
+                guard mayPass, isByOlderMap || attempt < Self.cutAttempts, Self.cutPause < context.deadline.remaining,
                     !Task.isCancelled
                 else { throw error }
+                if !isByOlderMap { attempt += 1 }
             }
-            attempt += 1
             try? await Task.sleep(for: Self.cutPause)
+        }
+    }
+
+    /// The circumstances of a request once the writes of no shard wait for others that are to take its place.
+    private func unfrozenContext(
+        of name: String,
+        deadline: WireDeadline,
+        on eventLoop: any EventLoop
+    ) async throws(WireStatus) -> Context {
+        while true {
+            let context = try context(of: name, deadline: deadline, on: eventLoop)
+            guard let frozen = context.placements.first(where: { $0.group.isFrozen }) else { return context }
+            guard Self.freezePause < context.deadline.remaining, !Task.isCancelled else {
+                throw WireStatus(
+                    .unavailable,
+                    "Collection '\(context.name)': other shards are about to take the place of shard "
+                        + "\(frozen.shard.index), as 'mien operations' tells; begin the backup again after that.",
+                    retryAfterMilliseconds: 1000
+                )
+            }
+            try? await Task.sleep(for: Self.freezePause)
         }
     }
 

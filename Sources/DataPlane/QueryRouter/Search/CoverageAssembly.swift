@@ -16,10 +16,10 @@ package struct CoverageAssembly: Sendable {
 
     package mutating func add(_ answer: ShardSearchAnswer, of placement: ShardPlacement) {
         coverage.shardsAnswered += 1
-        coverage.facesTotal += answer.faceCount
-        coverage.facesAnswered += min(answer.facesAnswered, answer.faceCount)
-        coverage.rowsVisited += answer.rowsVisited
-        coverage.listsVisited += answer.listsVisited
+        Self.add(answer.faceCount, to: &coverage.facesTotal)
+        Self.add(min(answer.facesAnswered, answer.faceCount), to: &coverage.facesAnswered)
+        Self.add(answer.rowsVisited, to: &coverage.rowsVisited)
+        Self.add(answer.listsVisited, to: &coverage.listsVisited)
         if answer.generation > 0 {
             coverage.generation =
                 coverage.generation == 0 ? answer.generation : min(coverage.generation, answer.generation)
@@ -42,11 +42,17 @@ package struct CoverageAssembly: Sendable {
         let answered = Double(coverage.facesTotal)
         for failure in failures {
             let placement = failure.placement
-            let expected =
-                answeredWidth > 0 ? UInt64((answered / answeredWidth * placement.range.share).rounded()) : 0
-            coverage.facesTotal += max(faceCount(placement.shard) ?? 0, expected)
+            let expected = answeredWidth > 0 ? (answered / answeredWidth * placement.range.share).rounded() : 0
+            let likely = UInt64(min(expected, Self.mostFacesOfAShard))
+            Self.add(max(faceCount(placement.shard) ?? 0, likely), to: &coverage.facesTotal)
         }
     }
+
+    /// As many as a partition has numbers for rows.
+    private static let mostFacesOfAShard = 0x1p32
+
+    /// A worker may say anything: no sum of it ends the process.
+    private static func add(_ count: UInt64, to sum: inout UInt64) { sum += min(count, .max - sum) }
 
     /// Why the coverage is less than required; nil when it is enough.
     package func shortfall(of requirement: CoverageRequirement, collection: String) -> WireStatus? {

@@ -106,7 +106,7 @@ extension QueryRouter {
             )
             var outcomes = [DeleteOutcome](repeating: .absent, count: ids.count)
             for (position, outcome) in replies { outcomes[position] = outcome }
-            return FacesDeleted(outcomes: outcomes, token: token)
+            return FacesDeleted(outcomes: outcomes, token: token, hasLoss: hasLoss([], context))
         }
     }
 

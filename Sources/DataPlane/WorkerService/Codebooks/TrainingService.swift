@@ -86,7 +86,10 @@ final class TrainingService: Sendable {
             try admit(byteCount &+ reservedByteCount.load(ordering: .relaxed))
         }
         guard try shelf.begin(collection, generation: request.generation) else { return }
+        // Before, since it may have ended as soon as it is there.
+        reservedByteCount.add(byteCount, ordering: .relaxed)
         guard case .enqueued = orderInput.yield(request) else {
+            reservedByteCount.subtract(byteCount, ordering: .relaxed)
             shelf.update(collection, generation: request.generation, to: .failed("the worker's training queue is full"))
             throw WireStatus(
                 code: .overloaded,
@@ -94,7 +97,6 @@ final class TrainingService: Sendable {
                 retryAfterMilliseconds: 5000
             )
         }
-        reservedByteCount.add(byteCount, ordering: .relaxed)
     }
 
     /// Serves orders until cancelled.
@@ -250,6 +252,9 @@ final class TrainingService: Sendable {
             guard sample.dimension == dimension, sample.rowCount <= Int(request.count) else {
                 throw Refusal.wrongDimension(source.shard, sent: sample.dimension, held: dimension)
             }
+            // What another worker's disk has made of a row must not end this one: the analysis of a sample needs sums
+            // that are finite.
+            guard sample.hasUnitLength else { throw Refusal.unsoundSample(source.shard) }
             values.append(contentsOf: sample.values)
             let share = Float(values.count / dimension) / Float(Self.rowCount(of: order))
             shelf.note(

@@ -429,6 +429,13 @@ enum Refusal {
         )
     }
 
+    static func unsoundSample(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .invalidRequest,
+            message: "a sample of \(name(shard)) is not what was stored: \(UnitLength.problem)"
+        )
+    }
+
     /// A key that stands for another write. Nothing was done.
     static func keyReused(_ shard: ShardID, sequence: UInt64) -> WireStatus {
         WireStatus(

@@ -59,7 +59,7 @@ extension WorkerHandler {
             parameters: request.parameters,
             excludedFace: request.excludedFace,
             probes: request.probes,
-            now: .now
+            now: .wallClock
         )
         search.collectionShare = replica.record.range.share
         search.answerBound = AnswerBound(byteLimit: answerByteLimit) { $0.wireByteCount + 32 }

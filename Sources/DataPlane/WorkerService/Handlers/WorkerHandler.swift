@@ -7,7 +7,8 @@ import WireTransport
 /// Answers the requests that reach a worker: who may ask, which replica, under which epoch, on which thread.
 ///
 /// Runs on the connection's event loop and only decides; reads go to the search threads, writes to the replica's lane,
-/// control requests, one at a time, to the control thread. Short searches alone are answered where they come in.
+/// control requests, one at a time, to the control thread. What takes long has a thread of its own: reading all of a
+/// replica, snapshots, the checks of copies that come. Short searches alone are answered where they come in.
 struct WorkerHandler: RequestHandler {
     let replicas: ReplicaTable
     let searches: BoundedExecutor

@@ -12,6 +12,8 @@ struct WorkerCollector: Sendable {
     let control: BoundedExecutor
     let limits: WorkerLimits
     let memory: MemoryWatch
+    /// What the age of what is not erased yet is held against.
+    let erasurePeriod: Duration
     /// The last report that was made.
     let latestReport: @Sendable () -> WorkerReport?
 
@@ -79,6 +81,7 @@ struct WorkerCollector: Sendable {
         // Replicas out of service count too: their files are there.
         let age = replicas.compactMap(\.remnantsSince).min().map { ContinuousClock.now - $0 } ?? .zero
         samples.raise(MetricCatalogue.erasureAge, to: age / .seconds(1))
+        samples.raise(MetricCatalogue.erasurePeriod, to: erasurePeriod / .seconds(1))
         for replica in replicas {
             guard let name = replica.collection, let statistics = replica.statistics else { continue }
             let label = labels.label(of: name)

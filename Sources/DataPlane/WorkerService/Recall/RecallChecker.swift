@@ -82,7 +82,7 @@ final class RecallChecker: Sendable {
             parameters: request.parameters,
             excludedFace: request.excludedFace,
             probes: request.probes.rows([0]),
-            now: .now
+            now: .wallClock
         )
         search.collectionShare = replica.record.range.share
         do throws(WireStatus) {

@@ -21,6 +21,8 @@ extension Replica {
         case beginReplication
         case replace(PendingCopy)
         case cut(PendingCut)
+        /// Tells whoever waits that nothing comes of it: once the lock is free, since that may ask for the lock.
+        case refuse(@Sendable () -> Void)
         case noteFreeze(version: UInt64)
         case noteGroup(version: UInt64)
         case noteEnd
@@ -143,6 +145,7 @@ extension Replica {
             case .replace(let copy): return .replaced(copy)
             case .cut(let cut):
                 if let error = begin(cut, in: partition, isReplicated: isReplicated) { return .failed(error) }
+            case .refuse(let refuse): refuse()
             case .noteFreeze(let version): if let error = noteFreeze(version) { return .failed(error) }
             case .noteGroup(let version): noteGroup(version)
             case .noteEnd: options.reportChanged()
@@ -174,8 +177,14 @@ extension Replica {
                         try orderExpiry(in: partition)
                         orderCheckpoint(in: partition)
                     }
-                    var hasMore = try partition.maintain(now: .now, isIdle: isIdle) != nil
+                    let step = try partition.maintain(now: .wallClock, isIdle: isIdle, isWarm: !isWarming)
+                    var hasMore = step != nil
                     var rest = Duration.zero
+                    if step == .settling {
+                        // Nobody waits for it, and others read from the disk as well.
+                        let end = ContinuousClock.now
+                        rest = options.backgroundPace.rest(after: end - start, now: end)
+                    }
                     let untilErasing = try eraseRemnants(in: partition, next: &nextErasing)
                     if !hasMore, !options.operationHolds.holdsCodebook(of: shard.collection) {
                         // Nobody waits for it, so it keeps to its share of a processor.
@@ -219,8 +228,7 @@ extension Replica {
                 if !hasStep, let copy = state.copy {
                     state.copy = nil
                     guard state.mayTake(copyAt: copy.sequence, from: copy.epoch) else {
-                        copy.finish(.failure(Refusal.copyRefused(self.shard)))
-                        return nil
+                        return .refuse { [shard = self.shard] in copy.finish(.failure(Refusal.copyRefused(shard))) }
                     }
                     return .replace(copy)
                 }
@@ -228,7 +236,7 @@ extension Replica {
                 if let cut = state.cut {
                     state.cut = nil
                     guard state.isFrozen else { return .cut(cut) }
-                    cut.finish(.failure(Refusal.frozen(self.shard)))
+                    return .refuse { [shard = self.shard] in cut.finish(.failure(Refusal.frozen(shard))) }
                 }
                 if state.isFrozen {
                     if hasStep { return .storeStep }

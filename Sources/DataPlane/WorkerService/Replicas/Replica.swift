@@ -435,7 +435,7 @@ final class Replica: Sendable {
 
     /// Remembers it, while the partition is read: so nothing takes its place meanwhile.
     private func noteVerified() {
-        let now = Timestamp.now
+        let now = Timestamp.wallClock
         monitor.withLock { $0.verified = now }
         do throws(WorkerError) {
             try VerificationRecord.write(now, to: verificationPath)

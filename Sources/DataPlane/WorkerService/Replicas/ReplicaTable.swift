@@ -128,7 +128,15 @@ final class ReplicaTable: Sendable {
                 lastHash: request.range.last,
                 erasureKey: request.erasureKey
             )
-            try Partition.create(at: "\(directory)/partition", identity: identity, options: options.partition).close()
+            // A shard of such a number takes the place of others. What is made from them comes whole; one that begins
+            // empty stands in for what is lost.
+            let standsIn = Int(shard.index) >= request.collection.configuration.shardCount
+            try Partition.create(
+                at: "\(directory)/partition",
+                identity: identity,
+                options: options.partition,
+                standsIn: standsIn
+            ).close()
         } catch {
             throw Refusal.failed(shard, error)
         }

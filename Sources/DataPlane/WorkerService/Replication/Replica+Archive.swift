@@ -13,7 +13,7 @@ extension Replica {
 
     /// Entries behind those that an archive has. The first question makes a replica that is alone begin a log.
     func archivedEntries(_ request: ReadLog, under epoch: Epoch) throws(WireStatus) -> ArchivedEntries {
-        let now = Timestamp.now
+        let now = Timestamp.wallClock
         let (applied, until) = try monitor.withLock(waking: .all) { (state) throws(WireStatus) in
             try self.checkWriting(under: epoch, state)
             state.archive.asked(after: request.after?.sequence, now: .now)
@@ -49,7 +49,9 @@ extension Replica {
     func orderMarked(_ writes: [PendingWrite], in partition: Partition) {
         lookForMarks(in: partition)
         let begun = monitor.withLock { state -> (time: Timestamp, place: Replication.Place)? in
-            guard let place = state.replication?.place, let time = state.archive.begin(now: .now) else { return nil }
+            guard let place = state.replication?.place, let time = state.archive.begin(now: .wallClock) else {
+                return nil
+            }
             return (time, place)
         }
         guard let begun else { return order(writes, in: partition) }

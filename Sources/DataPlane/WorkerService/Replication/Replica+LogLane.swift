@@ -229,7 +229,7 @@ extension Replica {
     /// Orders the faces that have expired to be removed, when this replica orders writes. Nobody waits for it.
     func orderExpiry(in partition: Partition) throws(PartitionError) {
         guard let place = monitor.withLock({ $0.replication?.place }),
-            let operation = try partition.expiry(now: .now)
+            let operation = try partition.expiry(now: .wallClock)
         else { return }
         order(operation, at: place, in: partition)
     }

@@ -11,9 +11,12 @@ import WireProtocol
 /// before it; so nothing that was acknowledged when it was ordered is missing here.
 extension Replica {
     /// Orders no write for so long. A hold that is there already gives way.
+    ///
+    /// - Throws: also while other shards are about to take the shard's place: it orders none then, and is not cut.
     func hold(_ hold: WriteHold, under epoch: Epoch) throws(WireStatus) {
         try monitor.withLock(waking: .all) { (state) throws(WireStatus) in
             try self.checkWriting(under: epoch, state)
+            guard !state.isFrozen else { throw Refusal.frozen(self.shard) }
             state.hold = hold
         }
     }
@@ -25,6 +28,7 @@ extension Replica {
         }
     }
 
+    /// Hands the lane a cut. It is refused there when writes wait for other shards by then.
     func enqueue(_ cut: PendingCut) throws(WireStatus) {
         let replaced = try monitor.withLock(waking: .all) { (state) throws(WireStatus) -> PendingCut? in
             try self.checkWriting(under: cut.epoch, state)

@@ -16,7 +16,7 @@ extension Replica {
             record.groupVersion = max(record.groupVersion, version)
         }
         if let error = remember(change) { return error }
-        let since = version > 0 ? Timestamp.now : nil
+        let since = version > 0 ? Timestamp.wallClock : nil
         monitor.withLock { state in
             state.end = nil
             state.frozenSince = since

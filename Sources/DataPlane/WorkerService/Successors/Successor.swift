@@ -309,6 +309,9 @@ final class Successor: Sendable {
         while try step(partitions, { () throws(PartitionError) in try builder.copyReceipts() }) {
             if pace.rest(unless: { isStopping }) { return false }
         }
+        while try step(partitions, { () throws(PartitionError) in try builder.copyErasures() }) {
+            if pace.rest(unless: { isStopping }) { return false }
+        }
         return true
     }
 
@@ -341,6 +344,7 @@ final class Successor: Sendable {
             } else {
                 unfolded += try step(partitions) { () throws(PartitionError) in try builder.follow() }
                 _ = try step(partitions) { () throws(PartitionError) in try builder.copyReceipts() }
+                _ = try step(partitions) { () throws(PartitionError) in try builder.copyErasures() }
                 if unfolded >= Self.changesPerFold {
                     unfolded = try step(partitions) { () throws(PartitionError) in try fold(builder) } ? unfolded : 0
                 }

@@ -57,13 +57,16 @@ final class VerificationService: Sendable {
                 ($0, registry.counter(MetricCatalogue.verifications, $0.label))
             }
         )
-        let start = Timestamp.now
+        // Where nothing is read nothing is late.
+        guard period > .zero else { return }
+        let start = Timestamp.wallClock
         registry.collect { samples in
-            let now = Timestamp.now
+            let now = Timestamp.wallClock
             // One that was never verified counts from this process's start.
             let oldest = replicas.all.map { ($0.lastVerified ?? start).milliseconds }.min() ?? now.milliseconds
             let age = Double(max(0, now.milliseconds - oldest)) / 1000
             samples.raise(MetricCatalogue.verificationAge, to: age)
+            samples.raise(MetricCatalogue.verificationPeriod, to: period / .seconds(1))
         }
     }
 
@@ -76,7 +79,7 @@ final class VerificationService: Sendable {
                 let serving = replicas.all.filter { $0.figures.state == .serving }
                 let turn = Dictionary(uniqueKeysWithValues: serving.map { ($0.shard, $0.lastVerified) })
                 var outcome: Outcome?
-                if let shard = schedule.next(turn, now: .now), let replica = replicas.find(shard) {
+                if let shard = schedule.next(turn, now: .wallClock), let replica = replicas.find(shard) {
                     outcome = await WorkerThread.run(name: "verify", priority: .background) { self.verify(replica) }
                 }
                 if let outcome { counters[outcome]?.increment() }

@@ -40,8 +40,9 @@ package struct ListScanner {
     ///   - comparisonCount: rows compared after each round.
     ///   - candidateLimit: rows kept per probe between two comparisons.
     ///   - leastSimilarity: below which a row is of no use to any probe, as far as is known beforehand.
-    ///   - shouldStop: asked every few thousand rows scanned and every few rows compared; ends the scan with what was
-    ///     compared by then.
+    ///   - shouldStop: asked before each step and every few rows compared; ends the scan with what was compared by
+    ///     then. A step is one list for all of several probes, or 64 of a single one: 31 000 rows of a million in 2048
+    ///     lists, 156 000 of ten million in 4096, which take half a millisecond.
     ///   - similarityThatMatters: compares rows with a probe in full and returns the similarity below which a row is of
     ///     no use to the probe; minus infinity while every row is.
     package func scan<Lists: InvertedLists>(

@@ -13,7 +13,7 @@ package struct PreparedProbes: Sendable {
     /// `[probeCount]`.
     let estimators: [VectorKernels.Estimator]
     /// `[probeCount]`: inner products with the collection's mean, which are added to every estimate.
-    let meanTerms: [Float]
+    package let meanTerms: [Float]
     /// `[probeCount][listCount]`.
     private let listScores: [[Int32]]
     private let quantizer: CoarseQuantizer

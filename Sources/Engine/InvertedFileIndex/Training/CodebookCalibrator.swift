@@ -122,7 +122,7 @@ struct CodebookCalibrator {
 extension PreparedProbes {
     /// The estimates of one row's similarity, the mean's part left out, after the heads without the row's factor and
     /// of the whole code with it, as the scan's kernels sum them up.
-    fileprivate func estimate(probe: Int, code batch: CodeBatch, row: Int) -> (head: Float, whole: Float) {
+    package func estimate(probe: Int, code batch: CodeBatch, row: Int) -> (head: Float, whole: Float) {
         let estimator = estimators[probe]
         let headByteCount = tableByteCount / VectorKernels.lutPlaneByteCount * VectorKernels.planeByteCount
         let codeByteCount = headByteCount + weightCount / 8

@@ -12,14 +12,14 @@ package struct PrincipalComponents {
 
     private static let blockRows = 4096
 
-    /// - Parameter rows: `[n × dimension]`.
+    /// - Parameter rows: `[n × dimension]`, each of unit length, so that all sums are finite.
     package init(rows: [Float], dimension: Int) {
         // Ended by nobody.
         self.init(rows: rows, dimension: dimension) { _ in true }!
     }
 
     /// - Parameters:
-    ///   - rows: `[n × dimension]`.
+    ///   - rows: `[n × dimension]`, each of unit length, so that all sums are finite.
     ///   - proceed: called between blocks of rows with the share of them that is done; false ends the work.
     /// - Returns: nil when `proceed` ended it.
     init?(rows: [Float], dimension: Int, proceed: (Float) -> Bool) {

@@ -34,8 +34,6 @@ package struct LogReplay: Sendable {
         position = start
     }
 
-    /// How many faces the entries change.
-    package var changedFaceCount: Int { fates.count }
     /// For a log of which nothing is wanted but that it has no fault.
     package init(checkingFrom start: ArchivePosition) {
         self.init(after: FaceVersion(epoch: 0, sequence: .max), from: start)

@@ -20,7 +20,7 @@ struct FaceVerification {
         self.partition = partition
         self.state = state
         tables = partition.tables
-        sealedRow = state.nextRow / UInt32(RowChunk.rowCount) * UInt32(RowChunk.rowCount)
+        sealedRow = state.sealedRow
     }
 
     /// The digest of what was found.

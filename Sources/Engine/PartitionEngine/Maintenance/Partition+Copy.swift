@@ -17,6 +17,9 @@ extension Partition {
     /// The file takes the other's name at once: after a crash there is either of them, whole.
     package static func replace(at directory: String, byCopyAt copy: String) throws(PartitionError) {
         let (source, target) = ("\(copy)/data.mdb", "\(directory)/data.mdb")
+        // That of the other would be held against the copy. Gone too early, it only has to be written anew.
+        let mark = "\(directory)/\(Environment.damageMarkName)"
+        if unsafe unlink(mark) != 0, errno != ENOENT { throw .store(.environment(.io(path: mark, errno: errno))) }
         if unsafe rename(source, target) != 0 { throw .store(.environment(.io(path: source, errno: errno))) }
         let folder = unsafe Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else { throw .store(.environment(.io(path: directory, errno: errno))) }

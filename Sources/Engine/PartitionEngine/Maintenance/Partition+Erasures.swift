@@ -1,16 +1,7 @@
 package import FaceModel
 internal import FaceRecords
-internal import Glibc
 internal import LMDB
 internal import PartitionStore
-
-extension Timestamp {
-    static var wallClock: Timestamp {
-        var time = timespec()
-        _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
-    }
-}
 
 /// A part of a partition's ledger of erasures.
 package struct ErasurePage: Hashable, Sendable {
@@ -23,8 +14,9 @@ package struct ErasurePage: Hashable, Sendable {
     package var forgotten: Timestamp?
 }
 
-/// The ledger of erasures: which faces were deleted by which write, under pseudonyms. An entry is in the commit of its
-/// deletion, and travels with copies. A restored backup is held against it, so that nobody comes back who was deleted.
+/// The ledger of erasures: which faces were deleted, or removed since they had expired, by which write, under
+/// pseudonyms. An entry is in the commit of its write, and travels with copies. A restored backup is held against it:
+/// nobody comes back who was deleted, also where the deletion found nobody, since the face had been lost before.
 extension Partition {
     /// Erasures that one step of maintenance forgets.
     private static let forgettingLimit = 1024

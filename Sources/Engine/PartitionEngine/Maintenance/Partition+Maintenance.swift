@@ -21,6 +21,8 @@ package enum MaintenanceStep: String, CaseIterable, Sendable {
     case scrub
     /// Rows of a partition of an earlier format were rounded, or counted in its digest.
     case upgrade
+    /// Codes were read back from the file, to lie in memory as one large page.
+    case settling
 }
 
 extension Partition {
@@ -31,10 +33,16 @@ extension Partition {
     ///
     /// Each step is one commit, so a crash loses nothing and repeats at most one step; but a merge of many rows takes
     /// several, and begins anew after a crash. Call from the write lane only.
-    /// - Parameter isIdle: nothing waits to be written, so that smaller folds are worth while.
+    /// - Parameters:
+    ///   - isIdle: nothing waits to be written, so that smaller folds are worth while.
+    ///   - isWarm: what is read into memory beforehand is there, so that codes may be settled in it.
     /// - Returns: what was done, and then another step may be worth while; nil when there is nothing to do.
     @discardableResult
-    package func maintain(now: Timestamp, isIdle: Bool = false) throws(PartitionError) -> MaintenanceStep? {
+    package func maintain(
+        now: Timestamp,
+        isIdle: Bool = false,
+        isWarm: Bool = true
+    ) throws(PartitionError) -> MaintenanceStep? {
         do {
             if try removeExpired(now: now) { return .expiry }
             if try forgetErasures(now: now) { return .erasure }
@@ -54,7 +62,8 @@ extension Partition {
             }
             if try scrub() { return .scrub }
             if try roundRows() { return .upgrade }
-            return try countRows() ? .upgrade : nil
+            if try countRows() { return .upgrade }
+            return try isIdle && isWarm && settleCodes() ? .settling : nil
         } catch {
             throw PartitionError(error)
         }

@@ -84,7 +84,9 @@ extension Partition {
             guard let bytes = try unsafe reading.value(of: tables.runs, key: number) else {
                 throw PartitionStoreError.missing(table: "runs", key: UInt64(number))
             }
-            return try unsafe CodeSnapshot.Run(manifest(bytes, of: number, before), of: self, reading)
+            let run = try unsafe CodeSnapshot.Run(manifest(bytes, of: number, before), of: self, reading)
+            try run.check(codebook)
+            return run
         }
         func end(
             _ written: UInt32,

@@ -147,9 +147,8 @@ extension Partition {
     /// Dead rows of the unfinished chunk.
     func deadTailRows(_ reading: borrowing ReadTransaction) throws -> [UInt32] {
         let state = try state(reading)
-        let sealedRow = state.nextRow / UInt32(RowChunk.rowCount) * UInt32(RowChunk.rowCount)
         let liveness = RowLiveness(try tombstones(reading, rowCount: state.nextRow), hidden: [])
-        return (sealedRow..<state.nextRow).filter { !liveness.isLive($0) }
+        return (state.sealedRow..<state.nextRow).filter { !liveness.isLive($0) }
     }
 
     /// Overwrites those of some rows that are in the unfinished chunk, in one commit.
@@ -157,8 +156,7 @@ extension Partition {
     /// - Precondition: they are dead, and no reader has them for live ones: what it copies of them, others may search.
     func overwriteTailRows(_ rows: [UInt32]) throws {
         try environment.read { reading in
-            let nextRow = try state(reading).nextRow
-            let sealedRow = nextRow / UInt32(RowChunk.rowCount) * UInt32(RowChunk.rowCount)
+            let sealedRow = try state(reading).sealedRow
             let left = try rows.filter { row in
                 guard row >= sealedRow else { return false }
                 return try unsafe tables.tailRow(row, shape: shape, reading).contains { $0 != 0 }

@@ -35,6 +35,15 @@ final class CodeSnapshot: @unchecked Sendable {
             unsafe self.chunks = unsafe chunks
             marks = partition.verifiedBlocks.run(manifest)
         }
+
+        /// Throws unless the run has the lists of its codebook, and its chunks have room for them.
+        func check(_ codebook: Codebook) throws {
+            guard manifest.listCount == codebook.listCount,
+                manifest.fits(chunksOf: slotCount(planeCount: codebook.plan.planeCount))
+            else {
+                throw PartitionStoreError.malformed(table: "runs", reason: "a run of another codebook")
+            }
+        }
     }
 
     /// The runs that were coded by one codebook.
@@ -81,12 +90,7 @@ final class CodeSnapshot: @unchecked Sendable {
                     ?? partition.codebook(ofGeneration: generation, transaction)
                 generations.append(Generation(codebook: codebook, runs: []))
             }
-            let codebook = generations[index].codebook
-            guard run.manifest.listCount == codebook.listCount,
-                run.manifest.fits(chunksOf: run.slotCount(planeCount: codebook.plan.planeCount))
-            else {
-                throw PartitionStoreError.malformed(table: "runs", reason: "a run of another codebook")
-            }
+            try run.check(generations[index].codebook)
             generations[index].runs.append(run)
             return .next
         }

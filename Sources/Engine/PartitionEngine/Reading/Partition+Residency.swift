@@ -40,8 +40,7 @@ extension Partition {
         do {
             return try environment.read { transaction in
                 let codes = try unsafe codeChunks(transaction)
-                let chunkCount = Int(try state(transaction).nextRow) / RowChunk.rowCount
-                let spread = Self.spread(over: chunkCount)
+                let spread = Self.spread(over: try state(transaction).sealedChunkCount)
                 let rows = try unsafe [tables.rows, tables.roundedRows].flatMap { table in
                     try unsafe spread.compactMap { chunk in
                         try unsafe transaction.value(of: table, key: UInt32(chunk))
@@ -54,6 +53,17 @@ extension Partition {
             }
         } catch {
             throw PartitionError(error)
+        }
+    }
+
+    /// Has some of the codes that are in memory held there in a large page; whether there were any.
+    ///
+    /// Every search reads codes at many places, and in small pages waits for the page tables: up to a tenth of its
+    /// time, and more where codes were written a few at a time. A search that wants just this page waits for the disk.
+    func settleCodes() throws -> Bool {
+        guard options.settlesCodes else { return false }
+        return try environment.read { transaction in
+            try unsafe environment.holdInLargePages(codeChunks(transaction))
         }
     }
 
@@ -128,7 +138,7 @@ extension Partition {
             let read = try environment.read { transaction in
                 var chunks: [UnsafeRawBufferPointer] = unsafe []
                 var byteCount = 0
-                let end = try state(transaction).nextRow / UInt32(RowChunk.rowCount)
+                let end = UInt32(try state(transaction).sealedChunkCount)
                 while chunk < end, byteCount < Self.prefaultStep {
                     if let bytes = try unsafe transaction.value(of: table, key: chunk) {
                         unsafe chunks.append(bytes)

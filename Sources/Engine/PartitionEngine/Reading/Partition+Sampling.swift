@@ -109,7 +109,8 @@ extension Partition {
         return next
     }
 
-    /// - Throws: when a chunk is gone that has one of the rows, which live.
+    /// - Throws: when a chunk is gone that has one of the rows, which live, or a row is not what its face's record
+    ///   says.
     private func embeddings(
         of chosen: [UInt32],
         _ state: PartitionState,
@@ -119,7 +120,8 @@ extension Partition {
         var values: [Float] = []
         values.reserveCapacity(chosen.count * shape.dimension)
         for row in chosen {
-            let bytes = try unsafe rows.bytes(of: row, transaction)
+            let record = try tables.record(of: tables.face(ofRow: row, transaction), inRow: row, transaction)
+            let bytes = try unsafe rows.stored(record, transaction)
             unsafe values.append(contentsOf: shape.floats(bytes.baseAddress!, count: 1))
         }
         return EmbeddingMatrix(dimension: shape.dimension, values: values)

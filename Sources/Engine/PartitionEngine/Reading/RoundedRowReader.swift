@@ -14,7 +14,7 @@ struct RoundedRowReader {
     init(partition: Partition, state: PartitionState, transaction number: UInt64) {
         dimension = partition.shape.dimension
         tables = partition.tables
-        chunkCount = Int(state.nextRow) / RowChunk.rowCount
+        chunkCount = state.sealedChunkCount
         marks = partition.verifiedBlocks.roundedRows(chunkCount: chunkCount)
         addresses = partition.roundedRowAddresses.table(forTransaction: number, chunkCount: chunkCount)
     }

@@ -16,10 +16,9 @@ struct RowReader {
     init(partition: Partition, state: PartitionState, transaction number: UInt64) {
         shape = partition.shape
         tables = partition.tables
-        sealedRow = state.nextRow / UInt32(RowChunk.rowCount) * UInt32(RowChunk.rowCount)
-        let chunkCount = Int(sealedRow) / RowChunk.rowCount
-        marks = partition.verifiedBlocks.rows(chunkCount: chunkCount)
-        addresses = partition.rowAddresses.table(forTransaction: number, chunkCount: chunkCount)
+        sealedRow = state.sealedRow
+        marks = partition.verifiedBlocks.rows(chunkCount: state.sealedChunkCount)
+        addresses = partition.rowAddresses.table(forTransaction: number, chunkCount: state.sealedChunkCount)
     }
 
     /// The 128 rows of a chunk; nil when all of them are dead and the chunk is gone.

@@ -109,6 +109,10 @@ extension SearchPlan {
             let (match, row) = matches[index]
             let record = try partition.tables.record(of: match.faceID, inRow: row, transaction)
             _ = try unsafe rows.stored(record, transaction)
+            // What has expired is left out by entries whose keys no checksum covers.
+            if let expires = record.metadata.expires, expires <= search.now {
+                throw PartitionStoreError.missing(table: "byExpiry", key: UInt64(row))
+            }
             matches[index].match.metadata = record.metadata
             guard let bound = search.answerBound else { continue }
             resolution.byteCount += bound.byteCount(record.metadata)

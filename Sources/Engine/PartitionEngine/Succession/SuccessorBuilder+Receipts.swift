@@ -82,7 +82,8 @@ extension SuccessorBuilder {
         if latest == nil, oldest == 0 {
             samples.insert(ReceiptTimesRecord.Sample(number: 0, time: 0), at: 0)
         } else if samples.isEmpty {
-            samples = [ReceiptTimesRecord.Sample(number: state.nextReceipt, time: latest ?? partition.time)]
+            // Zero would say that there never was another.
+            samples = [ReceiptTimesRecord.Sample(number: state.nextReceipt, time: max(latest ?? partition.time, 1))]
         }
         return ReceiptTimesRecord(samples: samples)
     }

@@ -15,9 +15,10 @@ internal import VectorMath
 ///    trained, and only what was coded by an older codebook, or not yet, is coded here.
 /// 3. ``follow()``: what has changed since is looked up and taken over, again and again. What counts is what a face is
 ///    now, so it does not matter in which order its changes are heard of.
-/// 4. ``copyReceipts()``: so do receipts, those that are there before, and what has come since.
-/// 5. ``seal()``, once the sources are written no more: what is left of receipts comes over, and erasures, and the
-///    partition goes on where they ended. It is undone by following on.
+/// 4. ``copyReceipts()`` and ``copyErasures()``: so do receipts and erasures, those that are there before, and what has
+///    come since.
+/// 5. ``seal()``, once the sources are written no more: what is left of both comes over, and the partition goes on
+///    where they ended. It is undone by following on.
 ///
 /// One thread at a time. The sources stay open as long as it is used.
 package final class SuccessorBuilder {
@@ -46,6 +47,7 @@ package final class SuccessorBuilder {
         var rows = CopiedRows()
         /// First receipt that has not come over.
         var nextReceipt: UInt64 = 0
+        /// The last erasure that has come over.
         var lastErasure: ErasurePosition?
     }
 
@@ -306,13 +308,17 @@ package final class SuccessorBuilder {
             }
             guard states.map(\.applied.sequence) == before else { return nil }
             while try takeReceipts() {}
-            try takeErasures()
+            while try takeErasures() {}
             let state = try partition.environment.write { transaction in
                 var state = try partition.state(transaction.reading)
                 state.succeed(states.map(\.applied))
                 try transaction.put(partition.tables.meta, key: MetaKey.state, value: state.encoded())
                 let times = try receiptTimes(state, oldest: partition.oldestReceipt(transaction.reading))
                 try transaction.put(partition.tables.meta, key: MetaKey.receiptTimes, value: times.encoded())
+                if let time = try forgottenErasures(transaction.reading) {
+                    let value = ErasureRecord.encode(forgotten: time)
+                    try transaction.put(partition.tables.meta, key: MetaKey.forgottenErasures, value: value)
+                }
                 if let end = try restorationEnd() {
                     try transaction.put(partition.tables.meta, key: MetaKey.restorationEnd, value: end.encoded())
                 }
@@ -333,56 +339,5 @@ package final class SuccessorBuilder {
             try source.partition.environment.read { try source.partition.restorationEnd($0) }
         }
         return ends.max { $0.sequence < $1.sequence }
-    }
-
-    private func takeErasures() throws {
-        let last = try partition.environment.write { transaction in
-            try sources.map { source in
-                try source.partition.environment.read { reading in
-                    try takeErasures(of: source.partition, behind: source.lastErasure, reading, transaction)
-                }
-            }
-        }
-        for index in sources.indices { sources[index].lastErasure = last[index] }
-    }
-
-    /// The ledger of erasures comes over whole: its pseudonyms do not tell which faces they are of, and one that is in
-    /// two ledgers is one erasure.
-    private func takeErasures(
-        of source: Partition,
-        behind position: ErasurePosition?,
-        _ reading: borrowing ReadTransaction,
-        _ transaction: borrowing WriteTransaction
-    ) throws -> ErasurePosition? {
-        var last = position
-        try unsafe reading.forEach(in: source.tables.erasures, position.map { KeyRange.from($0) } ?? .all) { entry in
-            guard let own = unsafe ErasurePosition(keyBytes: entry.key) else {
-                throw PartitionStoreError.malformed(table: "erasures", reason: "a key of another size")
-            }
-            if own == position { return .next }
-            let erasure = try unsafe ErasureRecord.decode(entry.value, at: own)
-            var place = own
-            // Two sources may have used one place.
-            while let bytes = try unsafe transaction.reading.value(of: partition.tables.erasures, key: place) {
-                if try unsafe ErasureRecord.decode(bytes, at: place) == erasure { break }
-                place.index += 1
-            }
-            try transaction.put(
-                partition.tables.erasures,
-                key: place,
-                value: ErasureRecord.encode(erasure, at: place)
-            )
-            last = own
-            return .next
-        }
-        if let forgotten = try source.forgottenErasures(reading) {
-            let known = try partition.forgottenErasures(transaction.reading)
-            try transaction.put(
-                partition.tables.meta,
-                key: MetaKey.forgottenErasures,
-                value: ErasureRecord.encode(forgotten: max(known ?? forgotten, forgotten))
-            )
-        }
-        return last
     }
 }

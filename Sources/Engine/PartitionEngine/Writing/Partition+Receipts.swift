@@ -86,9 +86,20 @@ extension Partition {
         return place.isOf(receipt) ? (place.key, receipt) : nil
     }
 
-    /// Number of the oldest receipt that there is.
+    /// Number of the oldest receipt that there is. Earlier receipts end where the newest begin, without a gap: no
+    /// checksum covers their numbers.
     func oldestReceipt(_ transaction: borrowing ReadTransaction) throws -> UInt64 {
-        try tables.oldestEarlierReceipt(transaction)?.number ?? state(transaction).oldestReceipt
+        let newest = try state(transaction).oldestReceipt
+        guard let number = try tables.oldestEarlierReceipt(transaction)?.number else { return newest }
+        let count = UInt64(try transaction.count(of: tables.earlierReceiptOrder))
+        guard number <= newest, count == newest - number else {
+            throw PartitionStoreError.contradiction(
+                table: "earlierReceiptOrder",
+                key: number,
+                reason: "\(count) receipts before the newest"
+            )
+        }
+        return number
     }
 
     /// nil when nothing has been noted: of an earlier format.

@@ -246,28 +246,40 @@ struct WritePass {
         _ transaction: borrowing WriteTransaction
     ) throws -> [DeleteOutcome] {
         var outcomes: [DeleteOutcome] = []
-        var erasedCount: UInt32 = 0
+        var erased: Set<FaceID> = []
         for id in ids {
-            guard try remove(id, transaction) else {
-                outcomes.append(.absent)
-                continue
-            }
-            outcomes.append(.deleted)
-            let position = ErasurePosition(sequence: state.sequence, index: erasedCount)
-            let erasure = Erasure(
-                pseudonym: partition.identity.erasureKey.pseudonym(of: id),
-                version: FaceVersion(epoch: state.epoch, sequence: state.sequence),
-                time: partition.options.wallClock()
-            )
-            try transaction.put(
-                tables.erasures,
-                key: position,
-                value: ErasureRecord.encode(erasure, at: position),
-                options: .append
-            )
-            erasedCount += 1
+            outcomes.append(try remove(id, transaction) ? .deleted : .absent)
+            // Of a face that is not there too: it may be in a backup, where it was lost here, or expired.
+            guard erased.insert(id).inserted else { continue }
+            try remember(partition.identity.erasureKey.pseudonym(of: id), as: erased.count - 1, transaction)
         }
         return outcomes
+    }
+
+    /// Puts an erasure by this write into the ledger.
+    ///
+    /// - Parameters:
+    ///   - number: among those of the write, ascending from zero.
+    ///   - earliest: when it was at the earliest, whatever the clock here says.
+    private func remember(
+        _ pseudonym: UInt128,
+        as number: Int,
+        noEarlierThan earliest: Timestamp? = nil,
+        _ transaction: borrowing WriteTransaction
+    ) throws {
+        let position = ErasurePosition(sequence: state.sequence, index: UInt32(number))
+        let time = partition.options.wallClock()
+        let erasure = Erasure(
+            pseudonym: pseudonym,
+            version: FaceVersion(epoch: state.epoch, sequence: state.sequence),
+            time: max(time, earliest ?? time)
+        )
+        try transaction.put(
+            tables.erasures,
+            key: position,
+            value: ErasureRecord.encode(erasure, at: position),
+            options: .append
+        )
     }
 
     /// Stores faces under the versions that they had; one that is there in that version or a later one stays. Once the
@@ -311,6 +323,11 @@ struct WritePass {
             try transaction.delete(tables.meta, key: MetaKey.restoration)
             let end = RestorationEndRecord(sequence: state.sequence)
             try transaction.put(tables.meta, key: MetaKey.restorationEnd, value: end.encoded())
+            if state.nextReceipt == 0 {
+                // Keys of writes to what was backed up are not known here.
+                receiptTimes = .ofOthers(until: partition.time)
+                hasReceiptTimesChanged = true
+            }
         } else {
             try transaction.put(tables.meta, key: MetaKey.restoration, value: RecordSeal.seal(ByteWriter()))
         }
@@ -328,7 +345,11 @@ struct WritePass {
             guard let bytes = try unsafe tables.faceRecord(of: face, transaction.reading) else { continue }
             let record = try unsafe FaceRecord(bytes: bytes, face: face)
             guard let expires = record.metadata.expires, expires <= moment else { continue }
-            if try remove(face, transaction) { count += 1 }
+            guard try remove(face, transaction) else { continue }
+            // A backup may have an earlier version of it, which expires later or never.
+            let pseudonym = partition.identity.erasureKey.pseudonym(ofExpired: face)
+            try remember(pseudonym, as: count, noEarlierThan: expires, transaction)
+            count += 1
         }
         return count
     }
@@ -432,9 +453,13 @@ struct WritePass {
         if record.row < digest.uncountedRow {
             digest.remove(try partition.contribution(of: face, record, transaction.reading))
         }
-        try transaction.delete(tables.rowFaces, key: record.row)
-        if let expires = record.metadata.expires {
-            try transaction.delete(tables.byExpiry, key: ExpiryKey(expires: expires, row: record.row))
+        guard try transaction.delete(tables.rowFaces, key: record.row) else {
+            throw PartitionStoreError.missing(table: "rowFaces", key: UInt64(record.row))
+        }
+        if let expires = record.metadata.expires,
+            try !transaction.delete(tables.byExpiry, key: ExpiryKey(expires: expires, row: record.row))
+        {
+            throw PartitionStoreError.missing(table: "byExpiry", key: UInt64(record.row))
         }
         try tables.unlist(record.row, of: record.metadata, transaction)
         let rowsPerPiece = UInt32(TombstonePiece.rowCount)

@@ -1,7 +1,7 @@
 internal import BinaryCoding
 package import FaceModel
 
-/// One deletion in a partition's ledger.
+/// One deletion or expiry in a partition's ledger.
 ///
 /// | bytes | field |
 /// |---|---|

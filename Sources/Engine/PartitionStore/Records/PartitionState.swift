@@ -66,6 +66,12 @@ package struct PartitionState: Hashable, Sendable {
     /// The last write.
     package var applied: LogPlace { LogPlace(sequence: sequence, epoch: epoch, chain: chain) }
 
+    /// How many chunks of rows are full.
+    package var sealedChunkCount: Int { Int(nextRow) / RowChunk.rowCount }
+
+    /// The first row of the unfinished chunk: those before it are in full ones.
+    package var sealedRow: UInt32 { UInt32(sealedChunkCount * RowChunk.rowCount) }
+
     /// Whether the log has entries that are not applied.
     package var hasUnapplied: Bool { lastLogged.sequence > sequence }
 

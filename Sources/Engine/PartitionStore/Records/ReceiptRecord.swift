@@ -223,10 +223,8 @@ package struct ReceiptRecord: Hashable, Sendable {
 
     private static func readReach(_ reader: inout ByteReader) throws(BinaryCodingError) -> RingRanges {
         let offset = reader.offset
-        let count = Int(try reader.read(UInt32.self))
-        guard count > 0, count <= reader.remainingByteCount / 16 else {
-            throw .invalidValue(field: "range count", offset: offset)
-        }
+        let count = try reader.readCount(leastByteCount: 16)
+        guard count > 0 else { throw .invalidValue(field: "range count", offset: offset) }
         var ranges: [ClosedRange<UInt64>] = []
         for _ in 0..<count {
             let (first, last) = (try reader.read(UInt64.self), try reader.read(UInt64.self))

@@ -34,7 +34,27 @@ package struct ReceiptTimesRecord: Hashable, Sendable {
     /// Of a partition in which nothing was ever written.
     package static let ofNothing = ReceiptTimesRecord(samples: [Sample(number: 0, time: 0)])
 
-    /// Notes the time when the last sample is that many receipts behind.
+    /// Milliseconds after which it is first noted how long ago a partition began that stands in for others.
+    private static let leastInterval: UInt64 = 60_000
+
+    /// Of a partition that stands in for others, of whose receipts it has none: they may have been kept until it began.
+    ///
+    /// - Parameter time: when it began.
+    package static func ofOthers(until time: UInt64) -> ReceiptTimesRecord {
+        ReceiptTimesRecord(samples: [Sample(number: 0, time: max(time, 1))])
+    }
+
+    /// Whether it is worth noting how late it is in a partition that stands in for others, so that the next life of the
+    /// process, which goes on from the last time, knows that these are long gone: each time when twice as much has
+    /// passed.
+    private func isAged(at time: UInt64) -> Bool {
+        guard let first = samples.first, first.number == 0, first.time > 0, let last = samples.last else {
+            return false
+        }
+        return time > last.time && time - last.time >= max(Self.leastInterval, last.time - first.time)
+    }
+
+    /// Notes the time when the last sample is that many receipts behind, or old; see ``ofOthers(until:)``.
     ///
     /// - Parameters:
     ///   - oldest: number of the oldest receipt that is kept; what tells only of older ones is left out.
@@ -42,7 +62,7 @@ package struct ReceiptTimesRecord: Hashable, Sendable {
     /// - Returns: whether it did.
     package mutating func note(number: UInt64, oldest: UInt64, spacing: UInt64, time: UInt64) -> Bool {
         if let last = samples.last {
-            guard number >= last.number, number - last.number >= spacing else { return false }
+            guard number > last.number, number - last.number >= spacing || isAged(at: time) else { return false }
         }
         samples.append(Sample(number: number, time: max(time, samples.last?.time ?? 0)))
         samples.removeAll { $0.number < oldest }
@@ -53,7 +73,7 @@ package struct ReceiptTimesRecord: Hashable, Sendable {
     ///
     /// - Parameter oldest: number of the oldest receipt that is kept.
     package func forgotten(oldest: UInt64) -> Forgotten {
-        if oldest == 0, samples.first?.number == 0 { return .nothing }
+        if oldest == 0, samples.first == Sample(number: 0, time: 0) { return .nothing }
         return samples.first { $0.number >= oldest }.map { .by($0.time) } ?? .unknown
     }
 

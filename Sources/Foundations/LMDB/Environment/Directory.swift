@@ -23,16 +23,7 @@ enum Directory {
 
     /// Waits until the names in the folder, of files made or renamed, are on disk.
     static func sync(_ path: String) throws(LMDBError) {
-        try sync(path, flags: O_RDONLY | O_DIRECTORY)
-    }
-
-    /// Waits until the file's bytes are on disk.
-    static func syncFile(_ path: String) throws(LMDBError) {
-        try sync(path, flags: O_RDONLY)
-    }
-
-    private static func sync(_ path: String, flags: Int32) throws(LMDBError) {
-        let descriptor = unsafe open(path, flags | O_CLOEXEC)
+        let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw LMDBError(errno: errno, path: path) }
         let result = fsync(descriptor)
         let cause = errno

@@ -26,19 +26,6 @@ extension Environment {
         }
     }
 
-    /// Frees the reader slots of processes that died; how many there were.
-    ///
-    /// Of use between processes that share a read-only environment; this process' own readers are never stale.
-    @discardableResult
-    package func checkReaders() throws(LMDBError) -> Int {
-        guard gate.enter() else { throw .closed(path: path) }
-        defer { gate.leave() }
-        var count: Int32 = 0
-        let code = unsafe mdb_reader_check(handle, &count)
-        guard code == MDB_SUCCESS else { throw unsafe LMDBError(code: code, environment: handle) }
-        return Int(count)
-    }
-
     /// Waits until the file is on disk. Commits do so by themselves. A failure fences the environment.
     package func sync() throws(LMDBError) {
         guard !options.readOnly else { return }

@@ -43,7 +43,20 @@ extension Environment {
         let code = unsafe mdb_env_set_mapsize(handle, byteCount)
         // The address space was there a moment ago, and the old map's has come to it.
         precondition(code == MDB_SUCCESS, "LMDB cannot map \(path) any more (error \(code))")
+        relearnMapBase()
+        largePages.withLock { $0.forget() }
         return true
+    }
+
+    /// Learns where the file is mapped now; nobody is inside.
+    private func relearnMapBase() {
+        mapBase.store(0, ordering: .relaxed)
+        var transaction: OpaquePointer?
+        guard unsafe mdb_txn_begin(handle, nil, UInt32(MDB_RDONLY), &transaction) == MDB_SUCCESS,
+            let transaction = unsafe transaction
+        else { return }
+        unsafe learnMapBase(transaction)
+        unsafe mdb_txn_abort(transaction)
     }
 
     private static func hasAddressSpace(_ byteCount: Int) -> Bool {

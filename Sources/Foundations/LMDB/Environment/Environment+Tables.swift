@@ -34,6 +34,7 @@ extension Environment {
     private func openExisting(_ name: String, _ integerKeys: Bool) throws(LMDBError) -> Table {
         let (table, flags) = try unsafe readAndKeepTables { transaction throws(LMDBError) in
             let table = try unsafe openHandle(name, transaction, 0)
+            unsafe learnMapBase(transaction)
             var flags: UInt32 = 0
             let code = unsafe mdb_dbi_flags(transaction, table, &flags)
             guard code == MDB_SUCCESS else { throw unsafe LMDBError(code: code, transaction: transaction) }

@@ -160,6 +160,11 @@ extension Environment {
         guard code == MDB_SUCCESS, let transaction = unsafe transaction else {
             throw unsafe LMDBError(code: code, environment: handle)
         }
-        return unsafe ReadTransaction(handle: transaction, environmentNumber: number)
+        return unsafe ReadTransaction(
+            handle: transaction,
+            environmentNumber: number,
+            // What a write transaction has changed lies elsewhere.
+            bounds: flags & UInt32(MDB_RDONLY) != 0 ? mapBounds : nil
+        )
     }
 }

@@ -39,6 +39,11 @@ package final class Environment: @unchecked Sendable {
     let writingThread = Atomic<UInt>(0)
     /// Copies under way, each of which reads for long.
     let copyCount = Atomic<Int>(0)
+    /// Address of the file's first byte; 0 before it is known.
+    let mapBase = Atomic<UInt>(0)
+    /// Bytes of a page of the file.
+    let filePageByteCount: UInt
+    let largePages = Mutex(LargePages())
 
     private let folder: EnvironmentRegistry.Folder
     private let lock: Mutex<DirectoryLock?>
@@ -48,14 +53,17 @@ package final class Environment: @unchecked Sendable {
     /// Opens the environment in the folder `path`; makes a new one if the folder has none.
     ///
     /// - Throws: `notFound`, `notADirectory`, `permissionDenied`, `alreadyOpen`, `lockedByAnotherProcess`,
-    ///   `notAnEnvironment`, `versionMismatch`, `truncated`, `mapUnavailable`, or a disk error; nothing stays open.
+    ///   `notAnEnvironment`, `versionMismatch`, `corrupted`, `truncated`, `mapUnavailable`, or a disk error; nothing
+    ///   stays open.
     package init(path: String, options: EnvironmentOptions = EnvironmentOptions()) throws(LMDBError) {
         precondition(options.mapByteCount > 0 && options.maxTables > 0 && options.maxReaders > 0)
         if options.createDirectory && !options.readOnly { try Directory.create(path) }
         let folder = try EnvironmentRegistry.register(path)
         do throws(LMDBError) {
             lock = Mutex(try Self.lockFolder(path, options))
-            unsafe handle = try Self.open(path, options)
+            let opened = try unsafe Self.open(path, options)
+            unsafe handle = opened
+            filePageByteCount = unsafe Self.pageByteCount(of: opened)
         } catch {
             EnvironmentRegistry.remove(folder)
             throw error
@@ -76,6 +84,7 @@ package final class Environment: @unchecked Sendable {
     package func close() {
         guard gate.close() else { return }
         unsafe mdb_env_close(handle)
+        largePages.withLock { $0.forget() }
         lock.withLock { $0 = nil }
         EnvironmentRegistry.remove(folder)
     }
@@ -90,12 +99,15 @@ package final class Environment: @unchecked Sendable {
     }
 
     private static func open(_ path: String, _ options: EnvironmentOptions) throws(LMDBError) -> OpaquePointer {
+        try DamageMark.check(inFolder: path)
+        try MetaPages.check(inFolder: path)
         let pageByteCount = sysconf(Int32(_SC_PAGESIZE))
         let (roundedUp, overflow) = options.mapByteCount.addingReportingOverflow(pageByteCount - 1)
         let mapByteCount = overflow ? options.mapByteCount : roundedUp / pageByteCount * pageByteCount
         var created: OpaquePointer?
         var code = unsafe mdb_env_create(&created)
         guard code == MDB_SUCCESS, let handle = unsafe created else { throw .io(path: path, errno: code) }
+        unsafe DamageMark.watch(handle)
         if code == MDB_SUCCESS { code = unsafe mdb_env_set_mapsize(handle, mapByteCount) }
         if code == MDB_SUCCESS { code = unsafe mdb_env_set_maxdbs(handle, UInt32(clamping: options.maxTables)) }
         if code == MDB_SUCCESS { code = unsafe mdb_env_set_maxreaders(handle, UInt32(clamping: options.maxReaders)) }

@@ -12,6 +12,8 @@ package struct Cursor: ~Copyable {
     // Safe: made and closed by `withCursor`, which lends it; it can be neither copied nor kept.
     let handle: OpaquePointer
     package let table: Table
+    /// Where its entries may lie; nil in a write transaction.
+    let bounds: MapBounds?
 
     /// Goes to the first entry; `nil` if the table is empty.
     package func first() throws(LMDBError) -> Entry? { try unsafe move(MDB_FIRST) }
@@ -62,10 +64,17 @@ package struct Cursor: ~Copyable {
     private func entry(_ code: Int32, _ key: MDB_val, _ value: MDB_val) throws(LMDBError) -> Entry? {
         guard code != MDB_NOTFOUND else { return nil }
         guard code == MDB_SUCCESS else { throw unsafe LMDBError(code: code, transaction: mdb_cursor_txn(handle)) }
-        return unsafe Entry(
+        let entry = unsafe Entry(
             key: UnsafeRawBufferPointer(start: key.mv_data, count: key.mv_size),
             value: UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size),
             usesIntegerKeys: table.usesIntegerKeys
         )
+        if let bounds {
+            let isKeyInside = unsafe bounds.holdsInPage(UInt(bitPattern: key.mv_data), key.mv_size)
+            guard isKeyInside, unsafe bounds.holds(entry.value) else {
+                throw unsafe LMDBError(code: MDB_CORRUPTED, transaction: mdb_cursor_txn(handle))
+            }
+        }
+        return unsafe entry
     }
 }

@@ -11,6 +11,8 @@ package struct ReadTransaction: ~Copyable {
     // Safe: begun and ended by `Environment`, which lends the transaction for one synchronous call.
     let handle: OpaquePointer
     let environmentNumber: UInt64
+    /// Where what it gives out may lie; nil in a write transaction.
+    let bounds: MapBounds?
 
     /// Number of the commit that this transaction sees; in a write transaction, the number it will have.
     package var number: UInt64 { unsafe UInt64(mdb_txn_id(handle)) }
@@ -64,7 +66,7 @@ package struct ReadTransaction: ~Copyable {
     ) throws(LMDBError) -> R {
         let cursor = try unsafe openCursor(table)
         defer { unsafe mdb_cursor_close(cursor) }
-        return try unsafe body(Cursor(handle: cursor, table: table))
+        return try unsafe body(Cursor(handle: cursor, table: table, bounds: bounds))
     }
 
     /// Lends `body` a cursor on `table` and closes it.
@@ -74,7 +76,7 @@ package struct ReadTransaction: ~Copyable {
     ) throws -> R {
         let cursor = try unsafe openCursor(table)
         defer { unsafe mdb_cursor_close(cursor) }
-        return try unsafe body(Cursor(handle: cursor, table: table))
+        return try unsafe body(Cursor(handle: cursor, table: table, bounds: bounds))
     }
 
     /// Calls `body` with every entry of `range` in key order until it says stop. `body` must not change the table.
@@ -133,7 +135,12 @@ package struct ReadTransaction: ~Copyable {
             unsafe mdb_get(handle, table.handle, &key, &value)
         }
         switch code {
-        case MDB_SUCCESS: return unsafe UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size)
+        case MDB_SUCCESS:
+            let bytes = unsafe UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size)
+            if let bounds, unsafe !bounds.holds(bytes) {
+                throw unsafe LMDBError(code: MDB_CORRUPTED, transaction: handle)
+            }
+            return unsafe bytes
         case MDB_NOTFOUND: return nil
         default: throw unsafe LMDBError(code: code, transaction: handle)
         }

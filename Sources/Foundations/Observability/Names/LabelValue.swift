@@ -1,5 +1,6 @@
 /// The values of labels that are fixed in the program, by label. Others are names of collections and of what the wire
-/// has names for: requests, status codes, states of replicas and shards, reasons for a shard's absence.
+/// has names for: requests, status codes, states of replicas and shards, reasons for a shard's absence and for a
+/// worker's silence.
 package enum LabelValue {
     // MARK: role
 

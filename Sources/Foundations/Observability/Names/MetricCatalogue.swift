@@ -155,6 +155,17 @@ package enum MetricCatalogue {
         .gauge,
         "Longest time since a known worker's last heartbeat; those not heard of since the start are left out"
     )
+    package static let silentWorkers = Metric(
+        "mien_silent_workers",
+        .gauge,
+        [.reason],
+        "Workers that are silent or unheard and not decommissioned, by what calling them came to"
+    )
+    package static let erasureUnreachable = Metric(
+        "mien_erasure_unreachable_seconds",
+        .gauge,
+        "Longest time for which a worker that may hold deleted faces is away: since it was heard, or since the start"
+    )
     package static let refusingWorkers = Metric(
         "mien_refusing_workers",
         .gauge,
@@ -233,6 +244,11 @@ package enum MetricCatalogue {
         .gauge,
         [.collection],
         "Log that the last turn of archiving left for the next one"
+    )
+    package static let archiveInterval = Metric(
+        "mien_archive_interval_seconds",
+        .gauge,
+        "Time between two turns of archiving, as configured"
     )
     package static let archivedBytes = Metric("mien_archived_bytes_total", .counter, "Log that has been archived")
     package static let archiveFailures = Metric(
@@ -368,10 +384,20 @@ package enum MetricCatalogue {
         .gauge,
         "Time since the partition that was last read whole and found sound the longest ago; before, since the start"
     )
+    package static let verificationPeriod = Metric(
+        "mien_verification_period_seconds",
+        .gauge,
+        "Time in which every partition is to be read whole, as configured"
+    )
     package static let erasureAge = Metric(
         "mien_erasure_age_seconds",
         .gauge,
         "Time since the oldest deletion or replacement of a face of which bytes may be in a file; 0 when there is none"
+    )
+    package static let erasurePeriod = Metric(
+        "mien_erasure_period_seconds",
+        .gauge,
+        "Time in which a deleted face's bytes are to be gone from files, as configured"
     )
     package static let coldReplicas = Metric(
         "mien_cold_replicas",
@@ -475,16 +501,15 @@ package enum MetricCatalogue {
         connections, connectionsAccepted,
         connectionsRefused, bytesReceived, bytesSent, slowSearches, routerStages, shardSearchDuration, shardRetries,
         replicaSwitches, hedgedReads, deadlyRequests, probes, partialAnswers, missingShards, recallObjective, workers,
-        workerSilence, refusingWorkers, shards, shardsBelowCopies, shardsBelowMinimum, shardsDifferent,
-        shardsOfOlderRecords, shardsWithoutRoom, replicaLag, operations, operationSilence, collectionFaces,
-        trainings, shardMapEpoch, archiveBehind, archiveBehindBytes, archivedBytes, archiveFailures, archiveGaps,
-        searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
+        workerSilence, silentWorkers, erasureUnreachable, refusingWorkers, shards, shardsBelowCopies,
+        shardsBelowMinimum, shardsDifferent, shardsOfOlderRecords, shardsWithoutRoom, replicaLag, operations,
+        operationSilence, collectionFaces,
+        trainings, shardMapEpoch, archiveBehind, archiveBehindBytes, archiveInterval, archivedBytes, archiveFailures,
+        archiveGaps, searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
         recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength, queueLimit,
         queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,
-        disksBack, verifications, verificationAge, erasureAge, coldReplicas, partitionFaces, partitionFresh,
-        partitionTombstones,
-        partitionRuns,
-        partitionChunks, partitionRecoding,
+        disksBack, verifications, verificationAge, verificationPeriod, erasureAge, erasurePeriod, coldReplicas,
+        partitionFaces, partitionFresh, partitionTombstones, partitionRuns, partitionChunks, partitionRecoding,
         partitionDisk, mapBytes, usedBytes, freeBytes, readerLag, memory, heldMemory, memoryLimit,
         shortOfMemory, mappedBytes, freeDisk,
     ]

@@ -31,7 +31,7 @@ extension Epoch: WireValue {
 
 extension PayloadReader {
     /// What counts changes, so that there is a next one.
-    fileprivate mutating func counter(_ field: String) throws(WireDecodingError) -> UInt64 {
+    mutating func counter(_ field: String) throws(WireDecodingError) -> UInt64 {
         let number: UInt64 = try integer(field)
         guard number <= Epoch.numberLimit else { throw .invalid(field: field, rule: "it must be at most 2^62") }
         return number

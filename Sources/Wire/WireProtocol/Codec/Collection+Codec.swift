@@ -11,6 +11,14 @@ enum NameLimit {
     static let text = 4096
 }
 
+/// What of a shard a worker can tell: far above what there may be, and so low that whoever adds up what all workers say
+/// of all shards comes to no number above 64 bits.
+enum AmountLimit {
+    /// Faces or rows: a partition has at most 2³² rows.
+    static let rows: UInt64 = 1 << 40
+    static let bytes: UInt64 = 1 << 48
+}
+
 extension CollectionConfiguration {
     func encode(into writer: inout PayloadWriter) {
         writer.string(name, "collection name")

@@ -44,6 +44,15 @@ package struct PayloadReader {
         return value
     }
 
+    /// How many faces, rows or bytes there are, which is added to what others say.
+    ///
+    /// - Parameter limit: of ``AmountLimit``.
+    mutating func amount(_ field: String, limit: UInt64) throws(WireDecodingError) -> UInt64 {
+        let value: UInt64 = try integer(field)
+        guard value <= limit else { throw .invalid(field: field, rule: "no shard has more than \(limit)") }
+        return value
+    }
+
     package mutating func flag(_ field: String) throws(WireDecodingError) -> Bool {
         switch try integer(field) as UInt8 {
         case 0: return false
@@ -62,6 +71,15 @@ package struct PayloadReader {
     /// Any bit pattern, NaN and infinity too.
     package mutating func float(_ field: String) throws(WireDecodingError) -> Float {
         Float(bitPattern: try integer(field))
+    }
+
+    /// A number in a range; NaN is in none.
+    package mutating func float(_ field: String, in range: ClosedRange<Float>) throws(WireDecodingError) -> Float {
+        let value = try float(field)
+        guard range.contains(value) else {
+            throw .invalid(field: field, rule: "it must be from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
     }
 
     /// A number in a range; NaN is in none.

@@ -11,6 +11,9 @@ package struct WireStatus: Error, Hashable, Sendable {
     /// No connection to the peer came about, be it that nobody answered or that one side refuses the other: what
     /// another peer says may be different. Known on this side only: it goes over no wire.
     package var isOfConnection = false
+    /// The peer took the connection, and said nothing in the time that it had for its hello. Known on this side only:
+    /// it goes over no wire.
+    package var isOfSilence = false
     /// Nothing of the call was done, and nothing of it will be. Otherwise that is not known. What earlier sendings of
     /// the same call did is not meant.
     package var hasNoEffect = false

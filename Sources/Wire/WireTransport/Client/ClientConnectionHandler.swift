@@ -172,6 +172,7 @@ final class ClientConnectionHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if TransportFailure.isOfClosing(error) { return close(connectionLost) }
         close(TransportFailure.status(for: error, peer: peerName, trustRootsFile: trustRootsFile))
     }
 
@@ -180,7 +181,8 @@ final class ClientConnectionHandler: ChannelInboundHandler {
             return WireStatus(
                 .unavailable,
                 "\(peerName) closed the connection instead of answering the hello. Check that it is a Mien node, and "
-                    + "that both sides use TLS or neither does"
+                    + "that both sides use TLS or neither does; or it may have too many connections that have not said "
+                    + "hello"
             )
         }
         return .connectionLost(peerName)
@@ -188,7 +190,12 @@ final class ClientConnectionHandler: ChannelInboundHandler {
 
     private func helloTimedOut() {
         guard case .awaitingHelloReply = state else { return }
-        close(WireStatus(.unavailable, "\(peerName) accepted the connection but did not answer the hello in time"))
+        var status = WireStatus(
+            .unavailable,
+            "\(peerName) accepted the connection but did not answer the hello in time"
+        )
+        status.isOfSilence = true
+        close(status)
     }
 
     private func checkAlive() {

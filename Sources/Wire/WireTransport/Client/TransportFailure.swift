@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOPosix
 import NIOSSL
@@ -9,11 +10,29 @@ enum TransportFailure {
     static func status(for error: any Error, peer: String, trustRootsFile: String?) -> WireStatus {
         switch error {
         case let status as WireStatus: status
-        // The end of a process that had no time to say so, as `kill -9` is one.
-        case NIOSSLError.uncleanShutdown: .connectionLost(peer)
         case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError:
             WireStatus(.unauthenticated, "no TLS connection to \(peer): \(reason(error, trustRootsFile))")
         default: WireStatus(.unavailable, "cannot reach \(peer): \(SystemText.reason(error))")
+        }
+    }
+
+    /// Whether connecting failed because nobody listens at the port, by the word of the peer's machine.
+    static func isOfPort(_ error: any Error) -> Bool {
+        switch error {
+        case let error as IOError: error.errnoCode == ECONNREFUSED
+        case let error as NIOConnectionError:
+            !error.connectionErrors.isEmpty && error.connectionErrors.allSatisfy { isOfPort($0.error) }
+        default: false
+        }
+    }
+
+    /// Whether TLS tells that the peer has closed the connection without a word of its own.
+    static func isOfClosing(_ error: any Error) -> Bool {
+        switch error {
+        // The end of a process that had no time to say so, as `kill -9` is one.
+        case NIOSSLError.uncleanShutdown: true
+        case NIOSSLError.handshakeFailed(.sslError(let stack)): stack == [.eofDuringHandshake]
+        default: false
         }
     }
 

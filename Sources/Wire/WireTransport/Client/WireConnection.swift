@@ -56,33 +56,59 @@ package final class WireConnection: Sendable {
         keepAlive: Duration = .seconds(15),
         features: WireFeatures = .known
     ) async throws(WireStatus) -> WireConnection {
+        do throws(ConnectFailure) {
+            return try await open(
+                to: address,
+                as: role,
+                token: token,
+                tls: tls,
+                on: eventLoop,
+                agent: agent,
+                timeout: timeout,
+                keepAlive: keepAlive,
+                features: features
+            )
+        } catch {
+            throw error.status
+        }
+    }
+
+    /// As ``connect(to:as:token:tls:on:agent:timeout:keepAlive:features:)``, but for what it throws.
+    static func open(
+        to address: NodeAddress,
+        as role: PeerRole,
+        token: String,
+        tls: ClientTLS?,
+        on eventLoop: any EventLoop,
+        agent: String,
+        timeout: Duration,
+        keepAlive: Duration = .seconds(15),
+        features: WireFeatures = .known
+    ) async throws(ConnectFailure) -> WireConnection {
         guard token.isEmpty || tls != nil || address.isLoopback else {
-            throw WireStatus(
-                .unauthenticated,
-                "the token is not sent to \(address) without TLS, because others could read it on the way. Set up TLS "
-                    + "on both sides"
+            throw .hello(
+                WireStatus(
+                    .unauthenticated,
+                    "the token is not sent to \(address) without TLS, because others could read it on the way. Set up "
+                        + "TLS on both sides"
+                )
             )
         }
-        let hello = try Frame.encode(
-            Hello(
-                lowestVersion: WireVersion.lowest,
-                highestVersion: WireVersion.highest,
-                features: features.rawValue,
-                role: role,
-                token: token,
-                agent: agent
-            ),
-            stream: 1,
-            payloadLimit: 4096
-        )
+        let hello: ByteBuffer
+        do throws(WireStatus) {
+            hello = try helloFrame(role, token: token, agent: agent, features: features)
+        } catch {
+            throw .hello(error)
+        }
         let deadline = WireDeadline.after(timeout)
         let bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(TimeAmount(clamping: timeout))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.writeBufferWaterMark, value: .init(low: 1 << 20, high: 4 << 20))
             .channelOption(.recvAllocator, value: ConnectionBuffers.receiving)
+        let parts: Parts
         do {
-            let parts = try await bootstrap.connect(host: address.host, port: address.port) { channel in
+            parts = try await bootstrap.connect(host: address.host, port: address.port) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try addHandlers(
                         to: channel,
@@ -94,11 +120,39 @@ package final class WireConnection: Sendable {
                     )
                 }
             }
+        } catch {
+            let status = TransportFailure.status(for: error, peer: "\(address)", trustRootsFile: tls?.trustRootsFile)
+            if TransportFailure.isOfPort(error) { throw .port(status) }
+            throw .way(status)
+        }
+        do {
             let peer = try await parts.helloReply.get()
             return WireConnection(peer: peer, address: address, parts: parts)
         } catch {
-            throw TransportFailure.status(for: error, peer: "\(address)", trustRootsFile: tls?.trustRootsFile)
+            throw .hello(
+                TransportFailure.status(for: error, peer: "\(address)", trustRootsFile: tls?.trustRootsFile)
+            )
         }
+    }
+
+    private static func helloFrame(
+        _ role: PeerRole,
+        token: String,
+        agent: String,
+        features: WireFeatures
+    ) throws(WireStatus) -> ByteBuffer {
+        try Frame.encode(
+            Hello(
+                lowestVersion: WireVersion.lowest,
+                highestVersion: WireVersion.highest,
+                features: features.rawValue,
+                role: role,
+                token: token,
+                agent: agent
+            ),
+            stream: 1,
+            payloadLimit: 4096
+        )
     }
 
     private static func addHandlers(

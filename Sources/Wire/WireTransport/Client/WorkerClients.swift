@@ -51,6 +51,31 @@ package final class WorkerClients: Sendable {
         return client
     }
 
+    /// Calls a worker that is silent once, over a connection of its own, to find out why it is. Takes no longer than
+    /// the timeout, whatever is at the address, and no less where its task is cancelled.
+    package func silenceCause(
+        of worker: NodeID,
+        at address: NodeAddress,
+        on group: any EventLoopGroup,
+        timeout: Duration
+    ) async -> SilenceCause {
+        do throws(ConnectFailure) {
+            // Nobody waits for its end.
+            let peer = try await WireConnection.open(
+                to: address,
+                as: role,
+                token: token,
+                tls: tls,
+                on: group.next(),
+                agent: agent,
+                timeout: timeout
+            ).peer.node
+            return peer == worker ? .answering : .replaced
+        } catch {
+            return error.silenceCause
+        }
+    }
+
     package func close() async {
         let clients = entries.withLock { entries in
             defer { entries = [:] }

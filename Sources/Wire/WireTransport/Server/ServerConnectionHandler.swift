@@ -15,7 +15,8 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
     private let configuration: WireServerConfiguration
     private let handler: any RequestHandler
     private let metrics: ServerMetrics
-    private let isAboveConnectionLimit: Bool
+    /// Those of the server, this one among them.
+    private let connections: ServerConnections
     private let tokenDigest: SHA256.Digest?
     private var machine: ServerConnectionStateMachine
     private var decoder: FrameDecoder
@@ -41,14 +42,13 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         _ configuration: WireServerConfiguration,
         tokenDigest: SHA256.Digest?,
         handler: any RequestHandler,
-        metrics: ServerMetrics,
-        isAboveConnectionLimit: Bool
+        connections: ServerConnections
     ) {
         self.configuration = configuration
         self.tokenDigest = tokenDigest
         self.handler = handler
-        self.metrics = metrics
-        self.isAboveConnectionLimit = isAboveConnectionLimit
+        self.connections = connections
+        metrics = configuration.metrics
         machine = ServerConnectionStateMachine(configuration)
         decoder = FrameDecoder(payloadLimit: configuration.unauthenticatedByteLimit, isOpen: false)
         watch = ConnectionWatch(configuration, now: .now())
@@ -67,20 +67,7 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        if isAboveConnectionLimit {
-            perform(
-                machine.refuse(
-                    WireStatus(
-                        .overloaded,
-                        "this node has \(configuration.connectionLimit) connections open, which is its limit",
-                        retryAfterMilliseconds: 1000
-                    ),
-                    stream: 0
-                )
-            )
-        } else {
-            startTimers(context.eventLoop)
-        }
+        startTimers(context.eventLoop)
         context.fireChannelActive()
     }
 
@@ -119,6 +106,15 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
     private func helloTimedOut() {
         guard machine.isAwaitingHello else { return }
         close(because: "no hello came within \(configuration.helloTimeout)")
+    }
+
+    /// Others have come, and of those without a right hello this one has waited longest.
+    func giveWay() {
+        if machine.isAwaitingHello {
+            close(because: "no hello came before too many others had connected")
+        } else if machine.isClosing {
+            closeAtOnce()
+        }
     }
 
     private func check() {
@@ -253,6 +249,7 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         switch action {
         case .ignore, .readHello, .handle: break
         case .accept(let reply, let stream):
+            if let status = connections.admit(self) { return perform(machine.refuse(status, stream: stream)) }
             helloTimer?.cancel()
             helloTimer = nil
             features = WireFeatures(rawValue: reply.features)

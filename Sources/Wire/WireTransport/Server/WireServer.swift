@@ -4,7 +4,6 @@ import Glibc
 package import NIOCore
 import NIOPosix
 import NIOSSL
-import Synchronization
 package import WireProtocol
 
 /// Listens on one address and hands the requests of authenticated peers to a handler.
@@ -26,8 +25,7 @@ package final class WireServer: Sendable {
         handler: any RequestHandler,
         group: any EventLoopGroup
     ) async throws(WireStatus) -> WireServer {
-        let metrics = configuration.metrics
-        let connections = ServerConnections(limit: configuration.connectionLimit, metrics: metrics)
+        let connections = ServerConnections(configuration)
         let tokenDigest = configuration.token.map { SHA256.hash(data: Array($0.utf8)) }
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 512)
@@ -40,16 +38,14 @@ package final class WireServer: Sendable {
                     if let tls = configuration.tls {
                         try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls.context))
                     }
-                    let isAboveLimit = !connections.hasRoom
                     let connection = ServerConnectionHandler(
                         configuration,
                         tokenDigest: tokenDigest,
                         handler: handler,
-                        metrics: metrics,
-                        isAboveConnectionLimit: isAboveLimit
+                        connections: connections
                     )
                     try channel.pipeline.syncOperations.addHandler(connection)
-                    connections.add(channel, NIOLoopBound(connection, eventLoop: channel.eventLoop))
+                    connections.add(channel, connection)
                 }
             }
         let listen = configuration.listen
@@ -92,61 +88,6 @@ package final class WireServer: Sendable {
         case EACCES: "listening on \(address) is not permitted; configure a port above 1023 or run with the right to it"
         default: "cannot listen on \(address): \(SystemText.error(number))"
         }
-    }
-}
-
-/// The accepted connections of one server.
-private final class ServerConnections: Sendable {
-    private struct Connection: Sendable {
-        var channel: any Channel
-        var handler: NIOLoopBound<ServerConnectionHandler>
-    }
-
-    private struct State {
-        var isStopping = false
-        var open: [ObjectIdentifier: Connection] = [:]
-    }
-
-    private let limit: Int
-    private let metrics: ServerMetrics
-    private let state = Mutex(State())
-
-    init(limit: Int, metrics: ServerMetrics) {
-        self.limit = limit
-        self.metrics = metrics
-    }
-
-    var hasRoom: Bool { state.withLock { $0.open.count } < limit }
-
-    func add(_ channel: any Channel, _ handler: NIOLoopBound<ServerConnectionHandler>) {
-        let id = ObjectIdentifier(channel)
-        metrics.connectionOpened()
-        let isStopping = state.withLock {
-            $0.open[id] = Connection(channel: channel, handler: handler)
-            return $0.isStopping
-        }
-        channel.closeFuture.whenComplete { [self] _ in
-            _ = state.withLock { $0.open.removeValue(forKey: id) }
-            metrics.connectionClosed()
-        }
-        if isStopping { channel.close(promise: nil) }
-    }
-
-    func drain() {
-        let open = state.withLock {
-            $0.isStopping = true
-            return Array($0.open.values)
-        }
-        for connection in open { connection.channel.eventLoop.execute { connection.handler.value.drain() } }
-    }
-
-    func closeAll() {
-        for connection in state.withLock({ Array($0.open.values) }) { connection.channel.close(promise: nil) }
-    }
-
-    func allClosed(on eventLoop: any EventLoop) async {
-        let futures = state.withLock { $0.open.values.map { $0.channel.closeFuture } }
-        try? await EventLoopFuture.andAllComplete(futures, on: eventLoop).get()
     }
 }
 

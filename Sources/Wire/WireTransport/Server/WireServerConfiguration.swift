@@ -24,8 +24,15 @@ package struct WireServerConfiguration: Sendable {
     package var helloTimeout: Duration = .seconds(5)
     /// Largest payload of a hello.
     package var unauthenticatedByteLimit: UInt32 = 4096
-    /// Connections open at once; further ones are told `overloaded` and closed.
+    /// Connections open at once of those who have said a right hello; further ones are told `overloaded` and closed.
     package var connectionLimit: Int = 4096
+    /// Connections besides whose hello has not come, or was wrong: where another one comes the oldest is closed, if it
+    /// has had its time.
+    package var unauthenticatedConnectionLimit: Int = 256
+    /// That time. Hundreds that connect at once have all shaken hands within it, at a thousandth of a second each.
+    package var unauthenticatedPatience: Duration = .seconds(1)
+    /// Most of these connections, beyond which the oldest is closed however young it is: 64 KiB of memory each.
+    package var unauthenticatedConnectionBound: Int = 1024
     /// Time a begun frame may take, besides 1 s per 64 KiB of it.
     package var frameTimeout: Duration = .seconds(10)
     /// Time without a byte from the peer and without a request under way.

@@ -24,6 +24,7 @@ struct ChurnExperiment {
             case .maintenance(.expiry): "expiry"
             case .maintenance(.erasure): "forgetting erasures"
             case .maintenance(.upgrade): "upgrade"
+            case .maintenance(.settling): "settling"
             }
         }
     }

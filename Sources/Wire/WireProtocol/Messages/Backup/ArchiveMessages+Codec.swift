@@ -73,7 +73,7 @@ extension LogRead: WireMessage {
             end: try ArchivePosition(decoding: &reader),
             until: try reader.optional("until"),
             remainingCount: try reader.integer("remaining entries"),
-            remainingByteCount: try reader.integer("remaining bytes")
+            remainingByteCount: try reader.amount("remaining bytes", limit: AmountLimit.bytes)
         )
         let count = UInt64(entries.entries.count)
         let times = [entries.start.time] + entries.entries.map(\.time) + [entries.end.time]

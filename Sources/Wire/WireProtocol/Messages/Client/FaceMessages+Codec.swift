@@ -159,10 +159,12 @@ extension FacesDeleted: WireMessage {
     package func encode(into writer: inout PayloadWriter) {
         writer.array(outcomes)
         token.encode(into: &writer)
+        writer.later { $0.flag(hasLoss) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(outcomes: try reader.array("outcomes"), token: try ConsistencyToken(decoding: &reader))
+        hasLoss = try reader.later(false) { (reader) throws(WireDecodingError) in try reader.flag("loss") }
     }
 }
 

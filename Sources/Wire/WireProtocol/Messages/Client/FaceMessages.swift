@@ -72,10 +72,13 @@ package struct FacesDeleted: Hashable, Sendable {
     /// One per id sent, in order.
     package var outcomes: [DeleteOutcome]
     package var token: ConsistencyToken
+    /// What ``Coverage/hasLoss`` is: a face that was not there may be one of those that were given up.
+    package var hasLoss: Bool
 
-    package init(outcomes: [DeleteOutcome], token: ConsistencyToken) {
+    package init(outcomes: [DeleteOutcome], token: ConsistencyToken, hasLoss: Bool = false) {
         self.outcomes = outcomes
         self.token = token
+        self.hasLoss = hasLoss
     }
 }
 

@@ -383,12 +383,26 @@ extension OperationList: WireMessage {
     package func encode(into writer: inout PayloadWriter) {
         writer.array(operations)
         writer.later { $0.array(replacements) }
+        writer.later { writer in
+            for operation in operations {
+                writer.integer(operation.standstillMilliseconds)
+                writer.integer(operation.failedTrainingCount)
+            }
+        }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(operations: try reader.array("operations"))
         replacements = try reader.later([]) { (reader) throws(WireDecodingError) in
             try reader.array("replacements")
+        }
+        operations = try reader.later(operations) { (reader) throws(WireDecodingError) in
+            var operations = operations
+            for index in operations.indices {
+                operations[index].standstillMilliseconds = try reader.integer("standstill")
+                operations[index].failedTrainingCount = try reader.integer("failed trainings")
+            }
+            return operations
         }
     }
 }

@@ -264,6 +264,11 @@ package struct OperationDescription: Hashable, Sendable {
     package var steps: [Step]
     /// Of a rollout, which has no steps.
     package var rollout: Rollout?
+    /// Time for which none of its steps has been under way, though it waits for no other's; 0 of one that gets on. Told
+    /// in an ``OperationList`` alone.
+    package var standstillMilliseconds: UInt64 = 0
+    /// Of a rollout: trainings that failed, as far as the coordinator has seen it. Told in an ``OperationList`` alone.
+    package var failedTrainingCount: UInt32 = 0
 
     package init(
         id: OperationID,

@@ -67,6 +67,7 @@ extension ClusterStatus: WireMessage {
         writer.array(collections)
         writer.later { writer in for hasLoss in losses { writer.flag(hasLoss) } }
         writer.later { writer in for rate in comparedRowRates { writer.double(rate) } }
+        writer.later { writer in for cause in silenceCauses { writer.integer(cause.rawValue) } }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -89,6 +90,9 @@ extension ClusterStatus: WireMessage {
         }
         comparedRowRates = try reader.later(comparedRowRates) { (reader) throws(WireDecodingError) in
             try workers.map { _ throws(WireDecodingError) in try reader.double("rows a second", in: 0...1e18) }
+        }
+        silenceCauses = try reader.later(silenceCauses) { (reader) throws(WireDecodingError) in
+            try workers.map { _ throws(WireDecodingError) -> SilenceCause in try reader.enumeration("silence cause") }
         }
     }
 }

@@ -64,6 +64,8 @@ package struct ClusterStatus: Hashable, Sendable {
     /// Rows that searches compare on each worker in a second, averaged as replicas are placed by it; as many as
     /// workers.
     package var comparedRowRates: [Double]
+    /// Why each worker is silent, as far as this coordinator has found out by calling it; as many as workers.
+    package var silenceCauses: [SilenceCause]
 
     package init(
         clusterID: NodeID,
@@ -77,7 +79,8 @@ package struct ClusterStatus: Hashable, Sendable {
         workers: [Worker],
         collections: [CollectionDescription],
         losses: [Bool]? = nil,
-        comparedRowRates: [Double]? = nil
+        comparedRowRates: [Double]? = nil,
+        silenceCauses: [SilenceCause]? = nil
     ) {
         self.clusterID = clusterID
         self.coordinatorID = coordinatorID
@@ -91,7 +94,9 @@ package struct ClusterStatus: Hashable, Sendable {
         self.collections = collections
         self.losses = losses ?? collections.map { _ in false }
         self.comparedRowRates = comparedRowRates ?? workers.map { _ in 0 }
+        self.silenceCauses = silenceCauses ?? workers.map { _ in .unknown }
         precondition(self.losses.count == collections.count, "each collection has a mark")
         precondition(self.comparedRowRates.count == workers.count, "each worker has a rate")
+        precondition(self.silenceCauses.count == workers.count, "each worker has a cause")
     }
 }

@@ -284,7 +284,7 @@ extension ReplicaVerified: WireMessage {
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         let sequence: UInt64 = try reader.integer("sequence")
-        let faceCount: UInt64 = try reader.integer("face count")
+        let faceCount = try reader.amount("face count", limit: AmountLimit.rows)
         var slices: [UInt128] = []
         if try reader.flag("slices") {
             for _ in 0..<Self.sliceCount {

@@ -31,17 +31,17 @@ extension WorkerReport.Replica: WireValue {
         self.init(
             shard: try ShardID(decoding: &reader),
             epoch: try Epoch(decoding: &reader),
-            groupVersion: try reader.integer("group version"),
+            groupVersion: try reader.counter("group version"),
             role: try reader.enumeration("replica role"),
             state: try reader.enumeration("replica state"),
-            faceCount: try reader.integer("face count"),
-            freshCount: try reader.integer("fresh count"),
-            tombstoneCount: try reader.integer("tombstone count"),
+            faceCount: try reader.amount("face count", limit: AmountLimit.rows),
+            freshCount: try reader.amount("fresh count", limit: AmountLimit.rows),
+            tombstoneCount: try reader.amount("tombstone count", limit: AmountLimit.rows),
             sequence: try reader.integer("sequence"),
-            diskByteCount: try reader.integer("disk bytes"),
+            diskByteCount: try reader.amount("disk bytes", limit: AmountLimit.bytes),
             generation: try reader.integer("generation"),
             olderGeneration: try reader.integer("older generation"),
-            olderRowCount: try reader.integer("rows of the older generation"),
+            olderRowCount: try reader.amount("rows of the older generation", limit: AmountLimit.rows),
             fit: try CodebookFit(decoding: &reader),
             checkpoint: try reader.optional("checkpoint") { reader throws(WireDecodingError) in
                 WorkerReport.Checkpoint(
@@ -52,11 +52,11 @@ extension WorkerReport.Replica: WireValue {
             copies: try reader.array("copies"),
             end: try reader.optional("end") { reader throws(WireDecodingError) in
                 WorkerReport.End(
-                    groupVersion: try reader.integer("group version of the end"),
+                    groupVersion: try reader.counter("group version of the end"),
                     sequence: try reader.integer("sequence of the end")
                 )
             },
-            warmth: try reader.float("warmth")
+            warmth: try reader.float("warmth", in: 0...1)
         )
     }
 }
@@ -78,9 +78,9 @@ extension WorkerReport.Successor: WireValue {
         self.init(
             shard: try ShardID(decoding: &reader),
             state: try reader.enumeration("successor state"),
-            rowCount: try reader.integer("row count"),
-            totalRowCount: try reader.integer("total row count"),
-            diskByteCount: try reader.integer("disk bytes"),
+            rowCount: try reader.amount("row count", limit: AmountLimit.rows),
+            totalRowCount: try reader.amount("total row count", limit: AmountLimit.rows),
+            diskByteCount: try reader.amount("disk bytes", limit: AmountLimit.bytes),
             sources: try reader.array("sources", limit: PrepareSuccessor.sourceLimit),
             failure: try reader.string("failure", limit: NameLimit.text)
         )
@@ -112,8 +112,8 @@ extension WorkerReport.Copy: WireValue {
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
             worker: try NodeID(decoding: &reader),
-            sentByteCount: try reader.integer("sent bytes"),
-            totalByteCount: try reader.integer("total bytes")
+            sentByteCount: try reader.amount("sent bytes", limit: AmountLimit.bytes),
+            totalByteCount: try reader.amount("total bytes", limit: AmountLimit.bytes)
         )
     }
 }

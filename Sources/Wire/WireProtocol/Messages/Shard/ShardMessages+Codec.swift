@@ -192,8 +192,8 @@ extension ShardSearchAnswer: WireMessage {
         for _ in 0..<count { matches.append(try reader.array("matches")) }
         self.init(
             matches: matches,
-            faceCount: try reader.integer("face count"),
-            facesAnswered: try reader.integer("faces answered"),
+            faceCount: try reader.amount("face count", limit: AmountLimit.rows),
+            facesAnswered: try reader.amount("faces answered", limit: AmountLimit.rows),
             rowsVisited: try reader.integer("rows visited"),
             listsVisited: try reader.integer("lists visited"),
             generation: try reader.integer("generation"),
