@@ -32,6 +32,8 @@ package struct SimulationCounts: Hashable, Sendable {
     package var partialSearches = 0
     package var refusedSearches = 0
     package var crashes = 0
+    /// Of these, those at each point of the protocol; one may be at several.
+    package var crashPoints: [CrashPoint: Int] = [:]
     package var cuts = 0
     package var pauses = 0
     package var wipes = 0
@@ -71,6 +73,12 @@ package struct SimulationCounts: Hashable, Sendable {
     package var pins = 0
     package var operationsDone = 0
     package var operationsTakenBack = 0
+    /// Of these, in runs of the crash matrix, those after which the shards and their ranges were compared with those of
+    /// before, and those after which the workers of each shard were, too.
+    package var shardsCompared = 0
+    /// Operations that were taken back and had split or merged shards before, which stay so.
+    package var partsKept = 0
+    package var replicasCompared = 0
     /// Times that shards took the place of others.
     package var successions = 0
     package var codebooks = 0
@@ -101,6 +109,7 @@ package struct SimulationCounts: Hashable, Sendable {
         left.partialSearches += right.partialSearches
         left.refusedSearches += right.refusedSearches
         left.crashes += right.crashes
+        left.crashPoints.merge(right.crashPoints, uniquingKeysWith: +)
         left.cuts += right.cuts
         left.pauses += right.pauses
         left.wipes += right.wipes
@@ -126,6 +135,9 @@ package struct SimulationCounts: Hashable, Sendable {
         left.pins += right.pins
         left.operationsDone += right.operationsDone
         left.operationsTakenBack += right.operationsTakenBack
+        left.shardsCompared += right.shardsCompared
+        left.partsKept += right.partsKept
+        left.replicasCompared += right.replicasCompared
         left.successions += right.successions
         left.codebooks += right.codebooks
         left.entries += right.entries
@@ -214,7 +226,9 @@ package struct Simulation: Sendable {
             { $0.upheavalInterval = nil }, { $0.fillInterval = nil }, { $0.pauseInterval = nil },
             { $0.cutInterval = nil },
             { $0.crashInterval = nil }, { $0.repeatRate = 0 }, { $0.lossRate = 0 }, { $0.slowRate = 0 },
-            { $0.slowDiskRate = 0 }, { $0.clockError = 0 }, { $0.shardCount = 1 }, { $0.controllerCount = 1 },
+            { $0.slowDiskRate = 0 }, { $0.clockError = 0 }, { $0.controllerCount = 1 },
+            // A cell of the matrix has the shards that its operation is about.
+            { if $0.cell == nil { $0.shardCount = 1 } },
             { $0.clientCount = 1 }, { $0.faultTime = $0.faultTime / 4 }, { $0.faultTime = $0.faultTime / 2 },
             { $0.faultTime = $0.faultTime * 0.75 },
         ]

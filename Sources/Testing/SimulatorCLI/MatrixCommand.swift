@@ -59,6 +59,7 @@ struct Matrix: ParsableCommand {
         for result in broken.prefix(20) {
             guard case .broken(let violation) = result.outcome else { continue }
             print("seed \(result.seed), \(Self.text(result.cell)): \(violation)")
+            print("  \(Simulation(seed: result.seed, cell: result.cell).command)")
         }
         if !broken.isEmpty { throw ExitCode.failure }
     }

@@ -90,6 +90,10 @@ struct Run: ParsableCommand {
         )
         print("reads                 \(counts.reads), refused \(counts.refusedReads)")
         print("crashes               \(counts.crashes)")
+        for point in CrashPoint.allCases {
+            let name = point.rawValue + String(repeating: " ", count: max(1, 20 - point.rawValue.count))
+            print("  \(name)\(counts.crashPoints[point, default: 0])")
+        }
         print("cut links             \(counts.cuts)")
         print("pauses                \(counts.pauses)")
         print("clocks set            \(counts.leaps)")
@@ -126,6 +130,7 @@ struct Run: ParsableCommand {
         for failure in sweep.failures.sorted(by: { $0.seed < $1.seed }).prefix(20) {
             print("seed \(failure.seed): \(failure.violation)")
         }
+        print(Simulation(seed: first.seed, course: course).command)
         Replay.show(Simulation(seed: first.seed, course: course).shrunk(), lines: 60)
         throw ExitCode.failure
     }

@@ -7,37 +7,66 @@ struct CrashMatrixTests {
         cells.enumerated().filter { $0.offset % 4 == ($0.offset / 4) % 4 }.map(\.element)
     }
 
-    /// Runs each cell once; tells what was broken, and how many were struck.
-    private static func run(_ cells: [MatrixCell]) -> MatrixTally {
+    /// What came of some runs.
+    private struct Results {
         var tally = MatrixTally()
-        for (index, cell) in cells.enumerated() {
-            let outcome = Simulation(seed: UInt64(index + 1), cell: cell).run().operation
-            tally.add(outcome)
-            if case .broken(let violation) = outcome {
-                Issue.record("seed \(index + 1), \(cell): \(violation)")
+        var counts = SimulationCounts()
+        /// Runs in which there was somebody to strike.
+        var possibleCount = 0
+
+        /// As good as all of them were struck. In the tables all are, but for half of those of one stage of
+        /// `balance`: only a primary hands over, and which replica leaves first differs.
+        func expectStruck(_ operation: MatrixOperation) {
+            let missedCount = possibleCount - tally.struckCount
+            let share = operation == .balance || operation == .rebalance ? 6 : 12
+            #expect(missedCount * share <= possibleCount, "\(missedCount) of \(possibleCount) were not struck")
+        }
+    }
+
+    /// Runs each cell once, those that are asked for; tells what was broken.
+    private static func run(_ cells: [MatrixCell], where isAskedFor: (MatrixCell) -> Bool = { _ in true }) -> Results {
+        var results = Results()
+        for (index, cell) in cells.enumerated() where isAskedFor(cell) {
+            let simulation = Simulation(seed: UInt64(index + 1), cell: cell)
+            let outcome = simulation.run()
+            results.tally.add(outcome.operation)
+            results.counts += outcome.counts
+            if cell.isSomebodys { results.possibleCount += 1 }
+            if case .broken(let violation) = outcome.operation {
+                Issue.record("\(violation); \(simulation.report())")
             }
         }
-        return tally
+        return results
     }
 
     @Test(arguments: MatrixOperation.allCases)
     func anOperationThatIsStruckEndsDoneOrTakenBack(operation: MatrixOperation) {
-        let tally = Self.run(Self.struck(MatrixCell.all(of: operation)))
-        #expect(tally.doneCount > tally.notReachedCount)
+        let results = Self.run(Self.struck(MatrixCell.all(of: operation)))
+        results.expectStruck(operation)
+        #expect(results.tally.doneCount > results.tally.notReachedCount)
     }
 
     @Test(arguments: MatrixOperation.allCases.filter(\.isRecorded))
     func anOperationThatIsTakenBackLeavesThingsAsTheyWere(operation: MatrixOperation) {
         let alone = operation.stages.map { MatrixCell(operation, $0, intervention: .cancel) }
-        let tally = Self.run(alone + Self.struck(MatrixCell.all(of: operation, intervention: .cancel)))
-        #expect(tally.takenBackCount > 0)
+        let cells = alone + Self.struck(MatrixCell.all(of: operation, intervention: .cancel))
+        // Nothing that was taken back goes unlooked at, whoever was struck.
+        let quiet = Self.run(cells) { $0.role == nil }
+        #expect(quiet.counts.shardsCompared + quiet.counts.partsKept >= quiet.tally.takenBackCount)
+        let struck = Self.run(cells) { $0.role != nil }
+        struck.expectStruck(operation)
+        #expect(struck.tally.takenBackCount > 0)
+        #expect(struck.counts.shardsCompared + struck.counts.partsKept >= struck.tally.takenBackCount)
+        #expect(struck.counts.shardsCompared > struck.counts.partsKept)
+        #expect(struck.counts.replicasCompared > 0)
     }
 
     @Test(arguments: [MatrixOperation.drain, .decommission])
     func aWorkerThatIsWantedBackWhileItIsDrainedTakesReplicasAgain(operation: MatrixOperation) {
         let alone = operation.stages.map { MatrixCell(operation, $0, intervention: .recommission) }
-        let tally = Self.run(alone + Self.struck(MatrixCell.all(of: operation, intervention: .recommission)))
-        #expect(tally.takenBackCount > 0)
+        let results = Self.run(alone + Self.struck(MatrixCell.all(of: operation, intervention: .recommission)))
+        results.expectStruck(operation)
+        #expect(results.tally.takenBackCount > 0)
     }
 
     @Test func nothingElseIsWantedBack() {
@@ -47,8 +76,9 @@ struct CrashMatrixTests {
 
     @Test(arguments: [MatrixOperation.split, .merge, .rollout, .decommission])
     func anOperationThatIsHeldUpGoesOn(operation: MatrixOperation) {
-        let tally = Self.run(Self.struck(MatrixCell.all(of: operation, intervention: .pause)))
-        #expect(tally.doneCount > 0)
+        let results = Self.run(Self.struck(MatrixCell.all(of: operation, intervention: .pause)))
+        results.expectStruck(operation)
+        #expect(results.tally.doneCount > 0)
     }
 
     @Test func theSameCellGivesTheSameRun() {

@@ -3,21 +3,26 @@ import ShardReplication
 import Testing
 
 struct SimulationTests {
+    /// Plays the seeds, and tells of each that breaks a promise how to play it again; of the first with its trace.
+    private static func expectKept(_ seeds: ClosedRange<UInt64>, on course: SimulationCourse = SimulationCourse()) {
+        var isFirst = true
+        for seed in seeds {
+            let simulation = Simulation(seed: seed, course: course)
+            guard let violation = simulation.run().violation else { continue }
+            Issue.record("\(violation); \(isFirst ? simulation.report() : simulation.command)")
+            isFirst = false
+        }
+    }
+
     /// A short run; `docs/reliability.md` has the long ones, which alone say something of rare faults.
     @Test(arguments: 0..<8)
     func everyPromiseIsKept(part: UInt64) {
-        for seed in (part * 40 + 1)...(part * 40 + 40) {
-            let violation = Simulation(seed: seed).run().violation
-            #expect(violation == nil, "seed \(seed): run 'mien-simulator replay \(seed) --shrink'")
-        }
+        Self.expectKept((part * 40 + 1)...(part * 40 + 40))
     }
 
     @Test(arguments: SimulationCourse.all.filter { $0 != SimulationCourse() })
     func everyPromiseIsKept(on course: SimulationCourse) {
-        for seed in 1...40 as ClosedRange<UInt64> {
-            let violation = Simulation(seed: seed, course: course).run().violation
-            #expect(violation == nil, "seed \(seed) of \(course)")
-        }
+        Self.expectKept(1...40, on: course)
     }
 
     @Test func aRunDoesWhatItIsSaidToDo() {
@@ -44,97 +49,69 @@ struct SimulationTests {
         #expect(first.traceHash != Simulation(seed: seed + 1).run().traceHash)
     }
 
-    /// Those that are found within a few seeds.
-    @Test(arguments: [
-        PlantedBug.applyBeforeCommit, .acknowledgeAfterLocalWrite, .acknowledgeBeforeApplied, .deleteWithoutQuarantine,
-        .noPromiseCheck, .replyBeforeSync, .resumeSameEpoch, .noTakeOverRetry, .shrinkBeforeAnswer, .growBeforeApplied,
-        .readWithoutLease, .leaseFromArrival, .noTruncation, .leadWithoutItsEntries,
-        .confirmWithoutAsking, .confirmApplied, .readWithoutItsEntries,
-    ])
-    func plantedBugIsFound(bug: PlantedBug) {
-        // With those that find what only one of some hundred does.
-        let seeds: [UInt64] = Array(1...60) + [66, 73, 97, 173, 205]
-        #expect(seeds.contains { Simulation(seed: $0, bug: bug).run().violation != nil })
+    /// Most points in runs of the first course; logs are cut off where primaries change all the time.
+    @Test func processesEndAtEveryPointOfTheProtocol() {
+        var counts = SimulationCounts()
+        for seed in 1...40 as ClosedRange<UInt64> { counts += Simulation(seed: seed).run().counts }
+        // Two of 150 die with something to be cut off.
+        for seed in Array(1...40) + [54, 109] as [UInt64] {
+            counts += Simulation(seed: seed, course: SimulationCourse(aim: .upheavals)).run().counts
+        }
+        for point in CrashPoint.allCases {
+            #expect(counts.crashPoints[point, default: 0] > 0, "\(point)")
+        }
     }
 
-    /// Those whose circumstances are rare unless faults are aimed at them: the seeds are those that long runs found, a
-    /// few more beside them.
-    @Test(
-        arguments: [
-            (PlantedBug.promiseNotPersisted, SimulationCourse(trustsDisks: true), 1),
-            (.growWithoutUnion, SimulationCourse(), 790),
-            (.growBeforeCommitted, SimulationCourse(aim: .upheavals), 210),
-            (.leaseWithoutConfirmation, SimulationCourse(aim: .divisions), 1),
-            (.matchIsLast, SimulationCourse(aim: .upheavals), 690),
-            (.countOldReplies, SimulationCourse(aim: .upheavals), 330),
-            (.readUnconfirmed, SimulationCourse(aim: .divisions), 1),
-            (.confirmBeforeInherited, SimulationCourse(aim: .divisions), 44),
-        ] as [(PlantedBug, SimulationCourse, UInt64)]
-    )
-    func rareBugIsFound(bug: PlantedBug, course: SimulationCourse, first: UInt64) {
-        let seeds = first...(first + 30)
-        #expect(seeds.contains { Simulation(seed: $0, course: course, bug: bug).run().violation != nil })
-    }
+    // MARK: Planted bugs
 
-    @Test(arguments: [
-        WorldFault.noDeduplication, .earlierAttemptsForgotten, .electOutsideInSync, .amnesia, .shrinkBelowMinimum,
-        .tombstonesForgotten, .tokensIgnored, .missingShardsForgotten, .replacedShardsMixed,
-    ])
-    func plantedFaultIsFound(fault: WorldFault) {
-        let seeds: [UInt64] = Array(1...60) + [93, 454]
-        #expect(seeds.contains { Simulation(seed: $0, fault: fault).run().violation != nil })
-    }
+    @Test(arguments: PlantedRow.bugs)
+    func plantedBugIsFound(row: PlantedRow) { row.expectFound() }
 
-    @Test func shardsThatTakeOthersPlaceAndAnswerAtOnceAreFound() {
-        let course = SimulationCourse(aim: .rollouts)
-        let seeds = 405...412 as ClosedRange<UInt64>
-        #expect(
-            seeds.contains { Simulation(seed: $0, course: course, fault: .successorsAlwaysNew).run().violation != nil }
-        )
-    }
+    @Test(arguments: PlantedRow.rareBugs)
+    func rareBugIsFound(row: PlantedRow) { row.expectFound() }
 
-    @Test func groupsThatAreReplacedWhateverTheirVersionAreFound() {
-        let course = SimulationCourse(aim: .divisions)
-        let seeds = 777...784 as ClosedRange<UInt64>
-        #expect(
-            seeds.contains { Simulation(seed: $0, course: course, fault: .noCompareAndSwap).run().violation != nil }
-        )
-    }
+    @Test(arguments: PlantedRow.faults)
+    func plantedFaultIsFound(row: PlantedRow) { row.expectFound() }
 
-    @Test func aCodebookWhoseRolloutWasTakenBackIsFound() {
-        let course = SimulationCourse(aim: .rollouts)
-        #expect(
-            (1478...1482).contains {
-                Simulation(seed: $0, course: course, fault: .rolloutsNeverTakenBack).run().violation != nil
-            }
-        )
-    }
+    @Test func shardsThatTakeOthersPlaceAndAnswerAtOnceAreFound() { PlantedRow.successors.expectFound() }
+
+    @Test func groupsThatAreReplacedWhateverTheirVersionAreFound() { PlantedRow.groups.expectFound() }
+
+    @Test func aCodebookWhoseRolloutWasTakenBackIsFound() { PlantedRow.codebooks.expectFound() }
+
+    @Test func twoShardsOfOneNumberAreFound() { PlantedRow.numbers.expectFound() }
 
     /// Each on the course on which clients write through coordinators.
-    @Test(arguments: [
-        WorldFault.unknownToldAsRejected, .otherKeyOnRetry, .earlierRoundsForgotten, .otherPartsForgotten,
-        .agesForgotten,
-    ])
-    func plantedFaultOfACoordinatorIsFound(fault: WorldFault) {
-        let course = SimulationCourse(aim: .routers)
-        #expect((1...30).contains { Simulation(seed: $0, course: course, fault: fault).run().violation != nil })
+    @Test(arguments: PlantedRow.coordinatorFaults)
+    func plantedFaultOfACoordinatorIsFound(row: PlantedRow) { row.expectFound() }
+
+    @Test func aPartOfAWriteThatIsTakenForAllOfItIsFound() { PlantedRow.parts.expectFound() }
+
+    @Test func aReplicaThatIsRemovedByALateOrderIsFound() { PlantedRow.removals.expectFound() }
+
+    @Test(arguments: PlantedRow.diskFaults)
+    func aDiskThatIsTakenAtItsWordIsFound(row: PlantedRow) { row.expectFound() }
+
+    @Test func aPartitionThatIsOpenedAndNotSyncedIsFound() { PlantedRow.openings.expectFound() }
+
+    @Test func aStepThatBeginsBesideAPinIsFound() { PlantedRow.pins.expectFound() }
+
+    /// Each in runs of the crash matrix.
+    @Test(arguments: PlantedRow.operationFaults)
+    func plantedFaultInAnOperationIsFound(row: PlantedRow) { row.expectFound() }
+
+    @Test func everyPlantedBugIsLookedFor() {
+        let names = Set(PlantedBug.allCases.map(\.rawValue) + WorldFault.allCases.map(\.rawValue))
+        #expect(Set(PlantedRow.all.map(\.name)) == names)
     }
 
-    @Test func aPartOfAWriteThatIsTakenForAllOfItIsFound() {
-        let course = SimulationCourse(aim: .routers)
-        #expect(
-            (980...990).contains {
-                Simulation(seed: $0, course: course, fault: .partsTakenForAll).run().violation != nil
-            }
-        )
+    /// A check that nothing can make fail shows nothing.
+    @Test func everyPromiseIsBrokenByABug() {
+        let broken = PlantedRow.all.filter { $0.promises.count == 1 }.flatMap(\.promises)
+        #expect(Set(broken) == Set(Violation.Promise.allCases))
     }
 
-    @Test func aReplicaThatIsRemovedByALateOrderIsFound() {
-        let course = SimulationCourse(aim: .orders)
-        #expect(
-            (1...40).contains { Simulation(seed: $0, course: course, fault: .dropsByEpochAlone).run().violation != nil }
-        )
-    }
+    // MARK: Courses
 
     @Test func ordersComeLateOnTheirCourse() {
         var counts = SimulationCounts()
@@ -167,8 +144,9 @@ struct SimulationTests {
     @Test func controllersActByThemselvesOnTheCourseOfPoliciesAndLeaveWhatIsPinned() {
         var counts = SimulationCounts()
         for seed in 1...20 {
-            let outcome = Simulation(seed: UInt64(seed), course: SimulationCourse(aim: .policies)).run()
-            if let violation = outcome.violation { Issue.record("seed \(seed): \(violation)") }
+            let simulation = Simulation(seed: UInt64(seed), course: SimulationCourse(aim: .policies))
+            let outcome = simulation.run()
+            if let violation = outcome.violation { Issue.record("\(violation); \(simulation.report())") }
             counts += outcome.counts
         }
         #expect(counts.operationsBegunAlone > 20 && counts.pins > 20)
@@ -186,43 +164,6 @@ struct SimulationTests {
         #expect(counts.acknowledged > 1000 && counts.operationsDone > 10)
     }
 
-    @Test(arguments: [
-        WorldFault.failedStepCounted, .failedStepRefused, .stepsMixed, .tornCopyTaken,
-    ])
-    func aDiskThatIsTakenAtItsWordIsFound(fault: WorldFault) {
-        let course = SimulationCourse(aim: .disks)
-        // With those that two of them alone are found by.
-        let seeds: [UInt64] = Array(1...10) + [157, 174]
-        #expect(seeds.contains { Simulation(seed: $0, course: course, fault: fault).run().violation != nil })
-    }
-
-    @Test func aPartitionThatIsOpenedAndNotSyncedIsFound() {
-        let course = SimulationCourse(aim: .disks)
-        #expect(
-            (82...86).contains {
-                Simulation(seed: $0, course: course, fault: .openedUnsynced).run().violation != nil
-            }
-        )
-    }
-
-    @Test func aStepThatBeginsBesideAPinIsFound() {
-        let course = SimulationCourse(aim: .policies)
-        #expect(
-            (1...10).contains {
-                Simulation(seed: $0, course: course, fault: .stepsBesidePins).run().violation?.promise == .pins
-            }
-        )
-    }
-
-    /// Each in runs of the crash matrix.
-    @Test(arguments: [
-        WorldFault.regroupWhateverOperations, .succeedWhateverVersions, .sealBeforeDurable, .freezeForgotten,
-        .sealedRemovedAtRestart, .changesBetweenSlicesForgotten,
-    ])
-    func plantedFaultInAnOperationIsFound(fault: WorldFault) {
-        #expect((1...300).contains { Simulation.run(seed: $0, fault: fault).run().violation != nil })
-    }
-
     @Test func aFailingSeedIsShrunkToWhatItNeeds() throws {
         let simulation = Simulation(seed: 1, bug: .acknowledgeAfterLocalWrite)
         let violation = try #require(simulation.run().violation)
@@ -231,5 +172,30 @@ struct SimulationTests {
         #expect(outcome.violation?.promise == violation.promise)
         #expect(outcome.trace.last?.contains("VIOLATION") == true)
         #expect(shrunk.settings.faultTime <= simulation.settings.faultTime)
+    }
+
+    @Test func aFailingRunTellsHowItIsPlayedAgain() {
+        let simulation = Simulation(seed: 1, bug: .acknowledgeAfterLocalWrite)
+        #expect(simulation.command == "mien-simulator replay 1 --bug acknowledgeAfterLocalWrite --shrink")
+        let lines = simulation.report().split(separator: "\n")
+        #expect(lines.count > 40)
+        #expect(lines.first?.hasPrefix("\(simulation.command): deletion") == true)
+        #expect(lines.last?.contains("VIOLATION") == true)
+    }
+
+    @Test func theCommandOfARunHasItsCourseAndItsCell() {
+        let course = SimulationCourse(aim: .disks, trustsDisks: true)
+        #expect(
+            Simulation(seed: 7, course: course).command
+                == "mien-simulator replay 7 --aim disks --trust-disks --shrink"
+        )
+        let cell = MatrixCell(.merge, .sealed, .primary, .kill, intervention: .cancel)
+        #expect(
+            Simulation(seed: 4, cell: cell).command
+                == "mien-simulator matrix --seed 4 --operation merge --stage sealed --role primary --fault kill "
+                + "--intervention cancel --trace 100"
+        )
+        let planted = Simulation.run(seed: 3, fault: .sealBeforeDurable)
+        #expect(planted.command == "mien-simulator replay 3 --bug sealBeforeDurable --shrink")
     }
 }

@@ -24,7 +24,7 @@ package struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         case equality
         /// Two primaries acknowledged writes in one epoch.
         case onePrimary
-        /// A replica forgot a promise or went back in its log.
+        /// A replica began without a promise that it had answered under, though its disk was not lost or put back.
         case memory
         /// The in-sync set was smaller than its minimum.
         case minimum

@@ -169,6 +169,27 @@ package struct MatrixCell: Hashable, Sendable {
         self.intervention = intervention
     }
 
+    /// Whether somebody has the role at that stage, so that there is somebody to strike.
+    ///
+    /// Nobody is a target before one was chosen, nor once the replicas of shards that are merged are together.
+    package var isSomebodys: Bool {
+        guard role == .target else { return true }
+        switch operation {
+        case .replace, .rollout: return stage != .asked
+        case .mergeApart: return stage == .asked || !MatrixOperation.merge.stages.contains(stage)
+        default: return operation.hasTarget
+        }
+    }
+
+    /// By which the command line is told of it. A cell in which nobody is struck is the first of its stage.
+    var options: [String] {
+        var words = ["--operation", operation.rawValue, "--stage", stage.rawValue]
+        if let role { words += ["--role", role.rawValue] }
+        if let fault { words += ["--fault", fault.rawValue] }
+        if intervention != .none { words += ["--intervention", intervention.rawValue] }
+        return words
+    }
+
     /// Every operation, stage, role and fault that go together.
     ///
     /// With an intervention there are cells in which nobody is struck.

@@ -15,6 +15,8 @@ struct MatrixStrike: Sendable {
     var isOver = false
     /// Somebody had that role.
     var hasStruck = false
+    /// A worker was silent for so long that it counted as gone, so that its replicas were made anew elsewhere.
+    var wasAnybodyGone = false
 
     /// What controllers begin by themselves would be another operation than the one of the cell.
     var leavesPoliciesAlone: Bool { !cell.operation.isBegunAlone || operation != nil }
@@ -296,27 +298,46 @@ extension World {
 
     // MARK: What came of it
 
-    /// What is not as it must be after the operation has ended; nil when all is.
-    func checkOperation() throws(Violation) {
-        guard let strike, strike.cell.role == nil, let id = strike.operation, let operation = metadata.operations[id]
-        else { return }
-        if strike.cell.intervention == .recommission, let worker = operation.drainedWorker,
+    /// What was taken back, by whomever, must be as it was: the shards and their ranges, whoever was struck; if no step
+    /// was done, the workers of each shard as well, unless one was away for so long that it counted as gone; and who
+    /// leads, where nobody was struck.
+    mutating func checkOperation() throws(Violation) {
+        guard let strike, let id = strike.operation, let operation = metadata.operations[id] else { return }
+        let isStruck = strike.cell.role != nil
+        // Where the coordinator is struck, nobody may have taken the wish.
+        if !isStruck, strike.cell.intervention == .recommission, let worker = operation.drainedWorker,
             metadata.standing(of: worker) != .active
         {
             return try fail(.former, "worker \(worker.low) is \(metadata.standing(of: worker))")
         }
-        guard [.cancel, .recommission].contains(strike.cell.intervention), operation.state == .cancelled,
-            // What has been done of several steps stays done.
-            operation.steps.allSatisfy({ $0.state == .undone })
-        else { return }
-        let after = placements
-        let isFormer = zip(strike.before, after).allSatisfy { old, new in
-            old.shard == new.shard && old.range == new.range && old.group.inSync == new.group.inSync
-                && old.group.primary == new.group.primary && new.group.learners.isEmpty
+        guard operation.state == .cancelled else { return }
+        // What has been done of several steps stays done.
+        if operation.steps.contains(where: { $0.state == .done && !$0.change.successors.isEmpty }) {
+            counts.partsKept += 1
+            return
         }
-        guard isFormer, strike.before.count == after.count else {
-            return try fail(.former, "the shards were \(strike.before.map(\.group)), and are \(after.map(\.group))")
+        let (before, after) = (strike.before, placements)
+        counts.shardsCompared += 1
+        guard before.map(\.shard) == after.map(\.shard), before.map(\.range) == after.map(\.range) else {
+            return try fail(.former, "the shards were \(Self.text(before)), and are \(Self.text(after))")
         }
+        guard operation.steps.allSatisfy({ $0.state == .undone }), !isStruck || !strike.wasAnybodyGone else { return }
+        counts.replicasCompared += 1
+        for (old, new) in zip(before, after) {
+            // Whoever was struck may have left the lead to another.
+            let isFormer =
+                isStruck ? old.group.members == new.group.members : Self.isLedAlike(old.group, new.group)
+            guard isFormer else { return try fail(.former, "a group was \(old.group), and is \(new.group)") }
+        }
+    }
+
+    private static func isLedAlike(_ old: ReplicaGroup, _ new: ReplicaGroup) -> Bool {
+        guard old.members == new.members, new.learners.isEmpty else { return false }
+        return old.inSync == new.inSync && old.primary == new.primary
+    }
+
+    private static func text(_ placements: [ShardPlacement]) -> String {
+        placements.map { "\($0.shard.index) from \($0.range.first) on" }.joined(separator: ", ")
     }
 
     var operationOutcome: MatrixOutcome {

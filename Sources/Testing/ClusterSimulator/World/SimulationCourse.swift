@@ -35,5 +35,13 @@ package struct SimulationCourse: Hashable, Sendable, CustomStringConvertible {
         Aim.allCases.map { SimulationCourse(aim: $0, trustsDisks: trustsDisks) }
     }
 
+    /// By which the command line is told of it.
+    var options: [String] {
+        var words: [String] = []
+        if aim != .anything { words += ["--aim", aim.rawValue] }
+        if trustsDisks { words.append("--trust-disks") }
+        return words
+    }
+
     package var description: String { trustsDisks ? "\(aim.rawValue), disks trusted" : aim.rawValue }
 }

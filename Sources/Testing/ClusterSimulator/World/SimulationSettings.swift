@@ -56,6 +56,10 @@ package struct SimulationSettings: Sendable {
     /// What a run of the crash matrix is about; nil for any other run.
     package var cell: MatrixCell?
 
+    /// That its replicas have: where epochs are not raised, that of leading in one that was promised to another, too,
+    /// without which no replica would lead.
+    var replicaBug: PlantedBug? { fault == .failsOverInTheSameEpoch ? .resumeSameEpoch : bug }
+
     /// Which faults a run has, and how strong they are, differs from seed to seed.
     init(seed: UInt64, course: SimulationCourse = SimulationCourse()) {
         self.course = course

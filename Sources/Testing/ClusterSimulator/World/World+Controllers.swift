@@ -172,6 +172,7 @@ extension World {
 
     mutating func killController(_ index: Int) {
         note("controller \(index) dies")
+        counts.crashPoints[.coordinator, default: 0] += 1
         controllers[index].isUp = false
         loseCalls(toController: index)
     }
@@ -252,6 +253,7 @@ extension World {
         controllers[index].olderRecords.observe(known, now: now)
         controllers[index].operations.observe(known, limits: Self.limits, now: now)
         guard let view = controllers[index].view(now: now) else { return }
+        if !view.goneWorkers.isEmpty { strike?.wasAnybodyGone = true }
         var actions = ReconcilePlanner.plan(view, limits: Self.limits).actions
         var restarts: [OperationLedger.Key: [ReconcileAction]] = [:]
         if view.isSettled {

@@ -57,9 +57,11 @@ extension World {
 
     private mutating func cutPowerOfSeveral() throws(Violation) {
         let isAll = diskRandom.chance(0.3)
+        let upCount = workers.count(where: \.isUp)
         for index in workers.indices where isAll || diskRandom.chance(0.6) {
             try cutPower(of: index)
         }
+        noteCrash(ofSome: upCount)
         for index in controllers.indices where controllers[index].isUp && (isAll || diskRandom.chance(0.3)) {
             counts.crashes += 1
             killController(index)

@@ -64,6 +64,7 @@ extension World {
         default: (ones, others) = ([one], [random.pick(ends.filter { $0 != one }) ?? one])
         }
         note("\(ones.map(\.low)) are cut off from \(others.map(\.low))\(isOneWay ? " one way" : "") for \(length)")
+        if ones == [Self.store] || others == [Self.store] { counts.crashPoints[.store, default: 0] += 1 }
         for one in ones {
             for other in others {
                 cutOff(Link(from: one, to: other), for: length)
@@ -128,10 +129,12 @@ extension World {
         planFault(.crash, settings.crashInterval)
         // Now and then all at once.
         let isAll = random.chance(0.1)
+        let upCount = workers.count(where: \.isUp)
         for index in workers.indices where workers[index].isUp && (isAll || random.chance(1 / Double(workers.count))) {
             guard !lostWorkers.contains(workers[index].name) else { continue }
             try crash(index, for: random.duration(.milliseconds(10), .milliseconds(4000)))
         }
+        noteCrash(ofSome: upCount)
         for index in controllers.indices where controllers[index].isUp && random.chance(0.15) {
             counts.crashes += 1
             killController(index)
@@ -204,6 +207,7 @@ extension World {
         if settings.fault == .amnesia {
             for replica in workers[index].replicas.indices {
                 workers[index].replicas[replica].disk = SimulatedDisk()
+                workers[index].replicas[replica].answered = Epoch(0)
                 workers[index].replicas[replica].incoming = nil
             }
             plan(.restart(name), after: random.duration(.milliseconds(10), .milliseconds(500)))

@@ -81,7 +81,8 @@ extension World {
         let id = newOperationID()
         let time = wallTime(of: controller)
         do throws(OperationRefusal) {
-            let operation = try request.operation(id, in: view, now: time)
+            var operation = try request.operation(id, in: view, now: time)
+            if settings.fault == .numbersGivenTwice { operation.number(from: record.nextShardIndex) }
             note("operation \(id.low) begins: \(operation.steps.map { "\($0.shard.index) \(Self.text($0.change))" })")
             counts.operations += 1
             changeRecords { metadata in
@@ -154,6 +155,24 @@ extension World {
         case .lead(let worker): "is led by \(worker.low)"
         case .split(_, let lower, let upper): "becomes \(lower) and \(upper)"
         case .merge(let other, let successor): "and \(other) become \(successor)"
+        }
+    }
+}
+
+extension Operation {
+    /// Numbers the shards that are to come as if no other operation's were.
+    fileprivate mutating func number(from first: UInt32) {
+        var next = first
+        for index in steps.indices {
+            switch steps[index].change {
+            case .split(let cut, _, _):
+                steps[index].change = .split(at: cut, lower: next, upper: next + 1)
+                next += 2
+            case .merge(let other, _):
+                steps[index].change = .merge(with: other, into: next)
+                next += 1
+            case .move, .add, .remove, .lead: break
+            }
         }
     }
 }

@@ -74,6 +74,10 @@ struct SimulatedReplica: Sendable {
     var outgoing: [NodeID: OutgoingCopy] = [:]
     /// What a power cut may bring to light of the last commit, which failed.
     var unsettled: UnsettledStep?
+    /// Highest epoch under which it has sent what rests on its promise, in any life of the process: no disk has this.
+    var answered = Epoch(0)
+    /// Version of the group that it last asked to be larger or smaller, in this life of the process.
+    var proposedVersion: UInt64?
 
     /// - Parameter disk: another than an empty one.
     init(_ placement: ShardPlacement, disk: SimulatedDisk = SimulatedDisk()) {
@@ -88,6 +92,8 @@ struct SimulatedReplica: Sendable {
         range = files.range
         firstEpoch = files.disk.promised
         disk = files.disk
+        // A disk that was put back is not held to what it has forgotten.
+        answered = files.disk.promised
         incoming = files.incoming
         isSucceeded = files.isSucceeded
         incoming?.isKnown = false
@@ -140,6 +146,7 @@ struct SimulatedReplica: Sendable {
         outgoing.removeAll()
         machine = nil
         group = nil
+        proposedVersion = nil
         isConfirmed = false
         writes.removeAll()
         queue.removeAll()
@@ -239,6 +246,7 @@ extension World {
         for action in workers[index].replicas[replica].machine?.takeActions() ?? [] {
             switch action {
             case .send(let message, let to):
+                noteAnswer(message, index, replica)
                 transmit(.deliver(message, of: shard, from: name, to: to), from: name, to: to)
             case .load(let first, let member, let epoch):
                 let disk = workers[index].replicas[replica].disk
@@ -257,6 +265,7 @@ extension World {
                 try settle(index, replica)
             case .copy(let to): beginCopy(from: index, replica, to: to)
             case .propose(let proposal):
+                noteProposal(proposal, index, replica)
                 let controller = random.below(controllers.count)
                 let event = Event.proposal(
                     name,
@@ -434,9 +443,7 @@ extension World {
         if fate == .begun { step = cutShort(step, of: workers[index].replicas[replica].disk) }
         workers[index].replicas[replica].unsettled = nil
         let (name, shard) = (workers[index].name, workers[index].replicas[replica].shard)
-        let (promised, before) = (
-            workers[index].replicas[replica].disk.promised, workers[index].replicas[replica].disk.image.applied
-        )
+        let before = workers[index].replicas[replica].disk.image.applied
         var applied: [LogItem<SimulatedWrite>] = []
         workers[index].replicas[replica].disk.commit(step, fault: settings.fault) { applied.append($0) }
         for item in applied { try history.applied(item, in: shard, by: name, at: now) }
@@ -452,7 +459,6 @@ extension World {
             + [workers[index].replicas[replica].machine?.wantedFrom].compactMap { $0 }
         let lag = wanted.map { disk.last.sequence - min($0, disk.last.sequence) }.max() ?? 0
         workers[index].replicas[replica].disk.trim(keeping: max(settings.logLength, min(Int(lag), 1000)))
-        if disk.promised < promised { try fail(.memory, "a promise was forgotten") }
     }
 
     // MARK: Copies
@@ -521,6 +527,7 @@ extension World {
 
     /// The replica goes by the log from what its disk has.
     mutating func begin(_ index: Int, _ replica: Int, isNew: Bool = false) throws(Violation) {
+        try checkMemory(index, replica)
         let name = workers[index].name
         for action in workers[index].replicas[replica].machine?.takeActions() ?? [] {
             if case .abandon(let ticket) = action { workers[index].replicas[replica].writes[ticket] = nil }
@@ -536,7 +543,7 @@ extension World {
             timings: settings.timings,
             now: clock,
             isNew: isNew,
-            bug: settings.bug,
+            bug: settings.replicaBug,
             trustsDisk: settings.course.trustsDisks
         )
         workers[index].replicas[replica].session = workers[index].nextSession()

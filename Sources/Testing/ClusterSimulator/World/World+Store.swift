@@ -123,7 +123,9 @@ extension World {
                     regrouping.isWanted(in: metadata) || settings.fault == .regroupWhateverOperations
                 else { continue }
                 try checkTakenBack(regrouping, after: group)
-                try change(regrouping.shard, to: regrouping.group)
+                var next = regrouping.group
+                if settings.fault == .failsOverInTheSameEpoch { next.epoch = group.epoch }
+                try change(regrouping.shard, to: next)
             }
         case .advance(let update): try advance(update)
         case .succeed(let succession, _): try succeed(succession)

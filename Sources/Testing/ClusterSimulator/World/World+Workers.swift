@@ -267,7 +267,7 @@ extension World {
                 timings: settings.timings,
                 now: workers[index].clock(now),
                 isNew: true,
-                bug: settings.bug,
+                bug: settings.replicaBug,
                 trustsDisk: settings.course.trustsDisks
             )
             replica.session = workers[index].nextSession()
@@ -297,6 +297,7 @@ extension World {
     mutating func kill(_ index: Int) throws(Violation) {
         let name = workers[index].name
         note("\(name.low) dies")
+        noteCrash(of: index)
         for replica in workers[index].replicas.indices {
             if random.chance(0.5), !isSpent(name) { try commit(index, replica, fateOfDying()) }
             endCopy(index, replica)

@@ -62,6 +62,10 @@ package enum WorldFault: String, CaseIterable, Sendable {
     case partsTakenForAll
     /// A worker that is to remove a replica looks at the epoch alone, which does not rise when it is a member again.
     case dropsByEpochAlone
+    /// Another primary is put in place in the epoch of the one before, and leads in it though it had promised that one.
+    case failsOverInTheSameEpoch
+    /// An operator's split or merge makes shards of numbers that another one's are to have.
+    case numbersGivenTwice
 
     /// What the faults of a run must be aimed at to show it; nil when any run may.
     package var aim: SimulationCourse.Aim? {
@@ -99,7 +103,7 @@ package enum WorldFault: String, CaseIterable, Sendable {
             .rolloutsNeverTakenBack, .stepsBesidePins, .earlierAttemptsForgotten, .failedStepCounted,
             .failedStepRefused, .openedUnsynced, .stepsMixed, .tornCopyTaken, .unknownToldAsRejected,
             .otherKeyOnRetry, .earlierRoundsForgotten, .otherPartsForgotten, .agesForgotten, .partsTakenForAll,
-            .dropsByEpochAlone:
+            .dropsByEpochAlone, .failsOverInTheSameEpoch, .numbersGivenTwice:
             []
         }
     }

@@ -98,11 +98,28 @@ package enum WireTarget {
             again.payload = written(message)
             let reread = try? again.decode(type, limits: limits)
             precondition(reread.map { written($0) } == again.payload, "a message is another after it was written")
+            if let heartbeat = message as? Heartbeat { addUp(heartbeat.report) }
             return true
         } catch {
             precondition(error.wireStatus.code.retry == .doNotRetry, "a message that is wrong once is wrong again")
             return false
         }
+    }
+
+    /// What a coordinator makes of a report: sums over shards, each face with its bytes of memory, and percent.
+    private static func addUp(_ report: WorkerReport) {
+        var (rowCount, byteCount) = (0 as UInt64, 0 as UInt64)
+        for replica in report.replicas {
+            rowCount += replica.faceCount + replica.freshCount + replica.tombstoneCount + replica.olderRowCount
+            byteCount += replica.faceCount * 128 + replica.diskByteCount
+            precondition((0...100).contains(Int(replica.warmth * 100)), "more is in memory than there is")
+            precondition(replica.groupVersion < .max, "there is no next version of a group")
+        }
+        for successor in report.successors {
+            rowCount += successor.rowCount + successor.totalRowCount
+            byteCount += successor.diskByteCount
+        }
+        precondition(rowCount <= UInt64.max - byteCount, "a sum has more than 64 bits")
     }
 
     private static func written(_ message: some WireMessage) -> ByteBuffer {
