@@ -33,6 +33,30 @@ struct DocumentationTests {
         #expect(offenders.map { "\($0.target).\($0.suite)/\($0.test)" } == [])
     }
 
+    /// The table of what real processes are put through, and `deploy/test-faults`, which plays it at length, have the
+    /// same suites; the script's head has each of its stories.
+    @Test func everyFaultThatIsToldOfIsPlayedAtLength() throws {
+        let stories = Set(Repository.names(in: "Tests/Integration/MienIntegrationTests/Stories"))
+        let rows = try Repository.file("docs/reliability.md").lines.drop { $0 != "## Real processes" }
+            .prefix { !$0.hasPrefix("### ") }.filter { $0.hasPrefix("| ") }
+        let told = Set(
+            rows.flatMap { row in
+                row.split(separator: "|", omittingEmptySubsequences: false)[2].matches(of: /`(\w+Tests)`/).map {
+                    String($0.1)
+                }
+            }
+        ).filter { stories.contains("\($0).swift") }
+        let script = try Repository.file("deploy/test-faults")
+        let played = script.lines.compactMap { $0.wholeMatch(of: #/ {4}"([a-z-]+)\|/?(\w+Tests)[^"]*"/#) }
+        #expect(told.count > 30)
+        let suites = Set(played.map { String($0.2) })
+        #expect(told.subtracting(suites).sorted() == [])
+        #expect(suites.subtracting(told).sorted() == [])
+        let head = Set(script.lines.prefix { $0.hasPrefix("#") }.flatMap { $0.split(separator: " ") })
+        let missing = played.map { $0.1 }.filter { !head.contains($0) }
+        #expect(missing == [])
+    }
+
     /// Targets of `[text](target)` outside code, web addresses left out.
     private func links(in page: Repository.File) -> [(text: String, place: String)] {
         var links: [(text: String, place: String)] = []

@@ -8,8 +8,11 @@
 //                          and says so
 //   STORAGE_FAULTS_EACH    a file; while it holds such words ("write:7:5 sync:3:5"), every n-th call of the kind fails,
 //                          counted from the start of the process
-//   STORAGE_FAULTS_REPORT  gets one line whenever a fault has struck
-//   STORAGE_FAULTS_DELAY   a file; while it holds a number of milliseconds, every sync takes so much longer
+//   STORAGE_FAULTS_STREAMS when set, writes without an offset, such as those of copies and of files that are written
+//                          whole, are calls of a kind of their own: "stream"
+//   STORAGE_FAULTS_REPORT  gets one line whenever a fault has struck, and whenever a sync was delayed
+//   STORAGE_FAULTS_DELAY   a file; while it holds a number of milliseconds, every sync takes so much longer; reads and
+//                          writes take as long as ever
 //   STORAGE_FAULTS_CLOCK   a file; while it holds a number of seconds, the wall clock is so far ahead
 //   STORAGE_FAULTS_RECORD  gets every write and sync, in order: kind (1: 1 write, 2 write that is durable when it
 //                          returns, 3 sync, 4 new length), inode of the file (7), offset or length (8), byte count
@@ -59,11 +62,13 @@ static const char *each_file;
 static const char *clock_file;
 static int record = -1;
 static char root[4096];
-static int fault_is_sync;
+enum kind { WRITE, SYNC, STREAM };
+static const char *const kind_names[] = {"write", "sync", "stream"};
+static int has_streams;
+static const char *fault_kind = "";
 static long fault_at;
 static int fault_error;
-static long write_count;
-static long sync_count;
+static long counts[3];
 
 __attribute__((constructor)) static void begin(void) {
     next_openat = dlsym(RTLD_NEXT, "openat");
@@ -85,10 +90,11 @@ __attribute__((constructor)) static void begin(void) {
     each_file = getenv("STORAGE_FAULTS_EACH");
     clock_file = getenv("STORAGE_FAULTS_CLOCK");
     report = getenv("STORAGE_FAULTS_REPORT");
+    has_streams = getenv("STORAGE_FAULTS_STREAMS") != NULL;
     const char *fault = getenv("STORAGE_FAULTS_FAULT");
-    char kind[8];
+    static char kind[8];
     if (fault && sscanf(fault, "%7[a-z]:%ld:%d", kind, &fault_at, &fault_error) == 3) {
-        fault_is_sync = strcmp(kind, "sync") == 0;
+        fault_kind = kind;
     } else {
         fault_at = 0;
     }
@@ -181,9 +187,9 @@ static int is_below_root(int fd) {
 static int is_recorded(int fd) { return is_meant(fd) || is_below_root(fd); }
 
 // Whether this call of a kind is one of those that are to fail for now. The error number, 0 for a write of half, or -1.
-static int error_of_each(int is_sync, long count) {
+static int error_of_each(enum kind kind, long count) {
     if (!each_file) return -1;
-    char text[128] = {0}, kind[8];
+    char text[128] = {0}, name[8];
     int fd = open(each_file, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return -1;
     if (read(fd, text, sizeof text - 1) < 0) text[0] = 0;
@@ -192,28 +198,31 @@ static int error_of_each(int is_sync, long count) {
     for (char *word = strtok_r(text, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest)) {
         long interval;
         int error;
-        if (sscanf(word, "%7[a-z]:%ld:%d", kind, &interval, &error) == 3 && interval > 0
-            && is_sync == (strcmp(kind, "sync") == 0) && count % interval == 0) return error;
+        if (sscanf(word, "%7[a-z]:%ld:%d", name, &interval, &error) == 3 && interval > 0
+            && strcmp(name, kind_names[kind]) == 0 && count % interval == 0) return error;
     }
     return -1;
 }
 
+// Adds a line to the report.
+static void tell(const char *what, long number) {
+    if (!report) return;
+    int fd = open(report, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0) return;
+    dprintf(fd, "%s %ld\n", what, number);
+    close(fd);
+}
+
 // Whether the call that is being made is to fail, and how: fault_error. Under the lock.
-static int strikes(int is_sync) {
-    long count = is_sync ? ++sync_count : ++write_count;
-    int error = error_of_each(is_sync, count);
+static int strikes(enum kind kind) {
+    long count = ++counts[kind];
+    int error = error_of_each(kind, count);
     if (error >= 0) {
         fault_error = error;
-    } else if (fault_at == 0 || is_sync != fault_is_sync || count != fault_at) {
+    } else if (fault_at == 0 || strcmp(fault_kind, kind_names[kind]) != 0 || count != fault_at) {
         return 0;
     }
-    if (report) {
-        int fd = open(report, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-        if (fd >= 0) {
-            dprintf(fd, "%s %ld\n", is_sync ? "sync" : "write", count);
-            close(fd);
-        }
-    }
+    tell(kind_names[kind], count);
     return 1;
 }
 
@@ -386,12 +395,23 @@ int rename(const char *from, const char *to) {
 ssize_t write(int fd, const void *bytes, size_t count) {
     // Before the constructor.
     if (!next_write) next_write = dlsym(RTLD_NEXT, "write");
-    if (!is_below_root(fd)) return next_write(fd, bytes, count);
+    int is_victim = has_streams && is_meant(fd), is_below = is_below_root(fd);
+    if (!is_victim && !is_below) return next_write(fd, bytes, count);
     begin_call();
     off_t offset = lseek(fd, 0, fcntl(fd, F_GETFL) & O_APPEND ? SEEK_END : SEEK_CUR);
-    ssize_t result = next_write(fd, bytes, count);
+    ssize_t result;
+    if (is_victim && strikes(STREAM)) {
+        if (fault_error) {
+            errno = fault_error;
+            result = -1;
+        } else {
+            result = next_write(fd, bytes, count / 2);
+        }
+    } else {
+        result = next_write(fd, bytes, count);
+    }
     int saved = errno;
-    if (result > 0) {
+    if (result > 0 && is_below) {
         struct iovec part = {(void *)bytes, (size_t)result};
         note(fd, write_kind(fd), (uint64_t)offset, &part, 1, (size_t)result);
     }
@@ -405,7 +425,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) {
     if (!is_victim && !is_below_root(fd)) return next_pwrite(fd, bytes, count, offset);
     begin_call();
     ssize_t result;
-    if (is_victim && strikes(0)) {
+    if (is_victim && strikes(WRITE)) {
         if (fault_error) {
             errno = fault_error;
             result = -1;
@@ -433,7 +453,7 @@ ssize_t writev(int fd, const struct iovec *parts, int count) {
     begin_call();
     off_t offset = lseek(fd, 0, SEEK_CUR);
     ssize_t result;
-    if (is_victim && strikes(0)) {
+    if (is_victim && strikes(WRITE)) {
         if (fault_error) {
             errno = fault_error;
             result = -1;
@@ -454,10 +474,13 @@ static int sync_file(int fd, int (*next)(int)) {
     int is_victim = is_meant(fd);
     if (!is_victim && !is_below_root(fd)) return next(fd);
     long delay = is_victim ? number_in(delay_file) : 0;
-    if (delay > 0) usleep((useconds_t)delay * 1000);
+    if (delay > 0) {
+        usleep((useconds_t)delay * 1000);
+        tell("delay", delay);
+    }
     begin_call();
     int result;
-    if (is_victim && strikes(1)) {
+    if (is_victim && strikes(SYNC)) {
         errno = fault_error;
         result = -1;
     } else {

@@ -33,8 +33,13 @@ enum StorageFaults {
     /// - Parameters:
     ///   - delay: a file that may hold milliseconds, by which every sync is late.
     ///   - clock: a file that may hold seconds, by which the clock is ahead.
-    static func changing(delay: String? = nil, clock: String? = nil) throws -> [String: String] {
-        var variables = try environment(fault: nil)
+    ///   - report: gets a line such as `delay 300` for every sync that was late.
+    static func changing(
+        delay: String? = nil,
+        clock: String? = nil,
+        report: String? = nil
+    ) throws -> [String: String] {
+        var variables = try environment(report: report)
         variables["STORAGE_FAULTS_DELAY"] = delay
         variables["STORAGE_FAULTS_CLOCK"] = clock
         return variables
@@ -45,6 +50,8 @@ enum StorageFaults {
     /// - Parameters:
     ///   - each: a file that may hold faults, of which every so manieth call is meant, such as `write:7:5 sync:3:5`.
     ///   - file: what the paths of watched files end with.
+    ///   - streams: whether writes without an offset are calls that may fail, as `stream`: copies, and files that are
+    ///     written whole.
     ///   - root: a folder below which everything is recorded, names too. Several processes may have one record.
     static func environment(
         fault: Fault? = nil,
@@ -52,6 +59,7 @@ enum StorageFaults {
         report: String? = nil,
         record: String? = nil,
         file: String = "/partition/data.mdb",
+        streams: Bool = false,
         root: String? = nil
     ) throws -> [String: String] {
         var variables = ["LD_PRELOAD": try built.get(), "STORAGE_FAULTS_FILE": file]
@@ -59,6 +67,7 @@ enum StorageFaults {
         variables["STORAGE_FAULTS_FAULT"] = fault.map { "\($0)" }
         variables["STORAGE_FAULTS_REPORT"] = report
         variables["STORAGE_FAULTS_RECORD"] = record
+        variables["STORAGE_FAULTS_STREAMS"] = streams ? "1" : nil
         variables["STORAGE_FAULTS_ROOT"] = root
         return variables
     }

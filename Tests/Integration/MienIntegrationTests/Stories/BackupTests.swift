@@ -300,6 +300,48 @@ extension Integration {
             }
         }
 
+        /// A backup has a face without an expiry, which it was given afterwards: what has expired stays away.
+        @Test(.timeLimit(.minutes(2))) func whoHasExpiredDoesNotComeBackInAnEarlierVersion() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(stage, workers: 1)
+                try await cluster.start()
+                let client = try cluster.client(retrying: .seconds(20))
+                try await FaceWriter.createCollection(shards: 1, copies: 1, client)
+                let place = stage.path("backups")
+                let faces = (1...4).map { Face.ID(high: 9, low: $0) }
+                for face in faces { try await Self.enrol(face, version: 0, client) }
+                let backup = try await Self.backUp(cluster, place)
+                #expect(backup.faces == 4)
+                // One expires at once; another does, and is enrolled anew after that; a third is given time.
+                let past = Face.Timestamp(millisecondsSince1970: 1)
+                for face in faces[..<2] { try await Self.enrol(face, version: 1, expires: past, client) }
+                try await eventually("what has expired is removed", within: .seconds(30)) {
+                    try await client.describe(Self.collection).faceCount == 2 ? () : nil
+                }
+                try await Self.enrol(faces[1], version: 2, client)
+                let far = Face.Timestamp(millisecondsSince1970: 4_000_000_000_000)
+                try await Self.enrol(faces[2], version: 1, expires: far, client)
+                let words = ["backup", "restore", place, "--from", Self.collection, "--collection"]
+                let restored = try await cluster.mien(words + ["again"])
+                #expect(restored.status == 0, "\(restored)")
+                #expect(restored.output.contains("left out as deleted since: 2"), "\(restored)")
+                let found = try await client.faces(faces, in: "again")
+                #expect(found.map(\.id) == Array(faces[2...]))
+                // In the copy the others expire: that tells nothing of the original.
+                try await eventually("the copy's faces are counted", within: .seconds(30)) {
+                    try await client.describe("again").faceCount == 2 ? () : nil
+                }
+                for face in faces[2...] { try await Self.enrol(face, version: 3, expires: past, into: "again", client) }
+                try await eventually("what has expired in the copy is removed", within: .seconds(30)) {
+                    try await client.describe("again").faceCount == 0 ? () : nil
+                }
+                let beside = try await cluster.mien(words + ["beside"])
+                #expect(beside.status == 0, "\(beside)")
+                #expect(try await client.faces(faces, in: "beside").map(\.id) == Array(faces[2...]))
+                await client.close()
+            }
+        }
+
         /// A manifest that cannot be read hides no other backup, and goes by name.
         private static func spoil(_ backup: String, _ place: String, _ stage: Stage) async throws {
             let sound = try await stage.mien("backup", "list", place, "--json").document([BackupDocument].self)
@@ -341,10 +383,12 @@ extension Integration {
             _ face: Face.ID,
             version: Int,
             externalImageID: String? = nil,
+            expires: Face.Timestamp? = nil,
+            into collection: String = Self.collection,
             _ client: MienClient
         ) async throws {
             _ = try await client.enrol(
-                [NewFace(id: face, metadata: Face.Metadata(externalImageID: externalImageID))],
+                [NewFace(id: face, metadata: Face.Metadata(externalImageID: externalImageID, expires: expires))],
                 embeddings: Embeddings(
                     dimension: FaceWriter.dimension,
                     values: FaceLedger.embedding(face, version: version, dimension: FaceWriter.dimension)

@@ -180,6 +180,22 @@ extension Integration {
             #expect(status.error.contains("no live worker for shard \(away)"), "\(status)")
             let list = try await cluster.mien("face", "list", "people", "--all", "--json")
             #expect(list.status == 69, "a list with a gap is no list: \(list)")
+            try await causesAreTold(cluster)
+        }
+
+        /// Of the one that has ended, and of another that hangs meanwhile.
+        private func causesAreTold(_ cluster: Cluster) async throws {
+            let hanging = try #require(cluster.workers[2].process)
+            hanging.freeze()
+            defer { hanging.thaw() }
+            try await eventually("people are told why workers are silent", within: .seconds(60)) {
+                let told = try await cluster.mien("status")
+                let lines = told.error.split(separator: "\n")
+                let isTold = [(1, "the process is not running"), (2, "the process hangs")].allSatisfy { index, cause in
+                    lines.contains { $0.contains(cluster.workerAddresses[index]) && $0.contains(cause) }
+                }
+                return isTold ? () : nil
+            }
         }
     }
 }

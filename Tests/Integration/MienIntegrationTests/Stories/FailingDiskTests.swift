@@ -138,7 +138,7 @@ extension Integration {
                 #expect(erasures > 0 || Self.roundCount <= 10, "nothing was erased")
                 try await load.end(
                     "\(Self.roundCount) rounds, \(struckCount) calls failed, \(erasures) went over free pages",
-                    mayRefuse: true
+                    mayRefuseWrites: true
                 )
             }
         }

@@ -11,6 +11,8 @@ extension Integration {
         /// default; and always within the other, however busy the machine is.
         private static let failoverLimit = Duration.seconds(3)
         private static let longestFailover = Duration.seconds(10)
+        /// The 99th percentile of a long run, which has a machine to itself.
+        private static let rareFailover = Duration.seconds(5)
         private static let calmTime = Duration.seconds(roundCount > 10 ? 60 : 2)
 
         struct Copies: CustomTestStringConvertible {
@@ -144,6 +146,8 @@ extension Integration {
                     let median = sorted[(sorted.count - 1) / 2]
                     #expect(median < Self.failoverLimit, "of \(sorted) half are longer than \(Self.failoverLimit)")
                     #expect(sorted.last! < Self.longestFailover, "a failover took too long: \(sorted)")
+                    let rare = sorted[(sorted.count * 99 + 99) / 100 - 1]
+                    #expect(Self.roundCount <= 10 || rare < Self.rareFailover, "1 in 100: \(sorted.suffix(9))")
                 }
                 let verified = try await cluster.mien("verify", FaceWriter.collection, "--json")
                 #expect(verified.status == 0, "\(verified)")

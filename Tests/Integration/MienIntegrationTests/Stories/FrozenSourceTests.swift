@@ -12,6 +12,7 @@ extension Integration {
             struct Step: Decodable {
                 var sent_bytes: UInt64
                 var total_bytes: UInt64
+                var restarts: Int
             }
             var id: String
             var state: String
@@ -36,6 +37,8 @@ extension Integration {
                     try await Self.enrolAndFind(load.client)
                     try await load.explaining {
                         try await eventually("the newcomer has everything", within: .seconds(90)) {
+                            let step = try await Self.operation(copy.operation, cluster).steps.first
+                            #expect(step?.restarts == 0, "the newcomer stays, whoever sends")
                             let shard = try await load.client.describe(Self.collection).shards.first
                             let replica = shard?.replicas.first { $0.workerID == copy.target }
                             return replica?.isInSync == true ? () : nil
@@ -70,8 +73,13 @@ extension Integration {
                     #expect(status.status == 69 && status.error.contains("is missing"), "\(status)")
                     try await load.goesOn(pause, "when people are told")
 
+                    let before = try #require(try await Self.operation(copy.operation, cluster).steps.first)
                     copy.source.thaw()
-                    try await Self.awaitEnd(of: copy, cluster, load)
+                    try await Self.awaitEnd(of: copy, goingOnFrom: before.sent_bytes, cluster, load)
+                    let starts = Self.starts(of: copy)
+                    #expect(starts.first == 0 && before.sent_bytes > 1 << 20)
+                    // What the target had not made durable yet is sent once more, the rest is not.
+                    #expect(starts.dropFirst().allSatisfy { $0 > 0 }, "it goes on: \(starts)")
                     try await load.isWhole("when the source goes on")
                     try await Self.enrolAndFind(load.client)
                     try await load.goesOn(pause, "when the source goes on")
@@ -138,6 +146,16 @@ extension Integration {
             return Copy(operation: begun.id, source: process, target: target.id)
         }
 
+        /// Where its source began to send it, the first time and after each interruption, in bytes.
+        private static func starts(of copy: Copy) -> [UInt64] {
+            copy.source.error.split(separator: "\n").compactMap { line in
+                guard line.contains("a copy of a partition is sent"), line.contains("worker=\(copy.target)") else {
+                    return nil
+                }
+                return line.firstMatch(of: /from=(\d+)/).flatMap { UInt64($0.1) }
+            }
+        }
+
         /// A face of the collection that is moved.
         private static func enrolAndFind(_ client: MienClient) async throws {
             let face = Face.ID(high: 0xf02e, low: 1)
@@ -157,12 +175,27 @@ extension Integration {
             return try #require(all.first { $0.id == id })
         }
 
-        private static func awaitEnd(of copy: Copy, _ cluster: Cluster, _ load: ReplicatedLoad) async throws {
+        /// - Parameter sentByteCount: what had come of the copy when its source hung, if that goes on with it.
+        private static func awaitEnd(
+            of copy: Copy,
+            goingOnFrom sentByteCount: UInt64 = 0,
+            _ cluster: Cluster,
+            _ load: ReplicatedLoad
+        ) async throws {
+            var restarts = 0
+            var leastSent = UInt64.max
             try await load.explaining {
                 try await eventually("the operation is done", within: .seconds(120)) {
-                    try await operation(copy.operation, cluster).state == "done" ? () : nil
+                    let operation = try await operation(copy.operation, cluster)
+                    restarts = max(restarts, operation.steps.first?.restarts ?? 0)
+                    if operation.state == "running", let sent = operation.steps.first?.sent_bytes, sent > 0 {
+                        leastSent = min(leastSent, sent)
+                    }
+                    return operation.state == "done" ? () : nil
                 }
             }
+            #expect(restarts == 0, "what goes on does not begin anew")
+            #expect(leastSent >= sentByteCount, "what had come is not sent again")
         }
     }
 }

@@ -9,6 +9,9 @@ extension Integration {
         private static let collection = FaceWriter.collection
         private static let dimension = FaceWriter.dimension
         private static let model = FaceWriter.model
+        /// Seconds for which the store is away: as long as a lease of 2 s, so that there is no controller either.
+        /// `MIEN_STORE_ABSENCE` makes it longer.
+        private static let storeAbsence = StoryLength.named("MIEN_STORE_ABSENCE", or: 3)
 
         /// What searches came to while something was broken.
         private final class Tally: Sendable {
@@ -128,6 +131,11 @@ extension Integration {
             #expect(writer.surprises.isEmpty, "\(writer.surprises.prefix(3))")
         }
 
+        /// Of each coordinator, then of each worker.
+        private static func residentMebibytes(_ cluster: SharedCluster) throws -> [Int] {
+            try cluster.nodes.map { try #require($0.process).residentKibibytes / 1024 }
+        }
+
         private func create(_ name: String, _ client: MienClient) async throws(MienClientError) {
             _ = try await client.createCollection(
                 CollectionOptions(name: name, dimension: 64, embeddingModel: Self.model, shardCount: 1)
@@ -213,7 +221,8 @@ extension Integration {
             }
         }
 
-        @Test(.timeLimit(.minutes(3))) func withoutAQuorumSearchesAndWritesGoOnAndChangesWait() async throws {
+        @Test(.timeLimit(.minutes(3 + storeAbsence / 60)))
+        func withoutAQuorumSearchesAndWritesGoOnAndChangesWait() async throws {
             try await Stage.play { stage in
                 let cluster = try SharedCluster(stage, coordinators: 2, workers: 2)
                 try await cluster.start()
@@ -233,9 +242,14 @@ extension Integration {
                 }
                 var mayBeDone = false
                 try await underLoad(cluster, faces, "etcd has no quorum") {
+                    let before = try Self.residentMebibytes(cluster)
                     cluster.etcd.members[1]?.freeze()
-                    // As long as the lease, so that there is no controller either.
-                    try await Task.sleep(for: .seconds(3))
+                    try await Task.sleep(for: .seconds(Self.storeAbsence))
+                    let after = try Self.residentMebibytes(cluster)
+                    print(
+                        "high availability: MiB of coordinators and workers in memory before the store was away "
+                            + "\(before), after \(Self.storeAbsence) s \(after)"
+                    )
                     let failure = await #expect(throws: MienClientError.self) {
                         try await create("never", impatient)
                     }

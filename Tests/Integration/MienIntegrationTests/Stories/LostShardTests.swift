@@ -89,6 +89,46 @@ extension Integration {
             }
         }
 
+        /// The deletion finds nobody there, and is remembered: a restore from before the loss leaves the face out.
+        @Test(.timeLimit(.minutes(2))) func whoIsDeletedAfterTheLossIsNotBroughtBack() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(stage, workers: 2)
+                try await cluster.start()
+                let client = try cluster.client(retrying: .seconds(20), timeout: .seconds(30))
+                let faces = Self.samples(40)
+                try await create(cluster, shards: 1, copies: 1)
+                try await enrol(faces, client)
+                let (place, ledger) = (stage.path("backups"), stage.path("people.ledger"))
+                let backedUp = try await cluster.mien("backup", "create", "people", "--to", place)
+                #expect(backedUp.status == 0, "\(backedUp)")
+                let exported = try await cluster.mien("backup", "ledger", "export", "people", ledger)
+                #expect(exported.status == 0, "\(exported)")
+
+                let holder = try await holders(ofShard: 0, cluster, client)[0]
+                cluster.workers[holder].kill()
+                try FileManager.default.removeItem(atPath: stage.path("worker-\(holder + 1)"))
+                try await eventually("the shard is given up", within: .seconds(30)) {
+                    let done = try await cluster.mien("shard", "recover", "people", "0", "--accept-data-loss")
+                    return done.status == 0 ? () : nil
+                }
+                try await searches("the empty shard answers", cluster, faces) { $0.status == 0 }
+                let gone = faces[7].id
+                let deleted = try await cluster.mien("face", "delete", "people", "\(gone)")
+                #expect(deleted.status == 1 && deleted.error.contains("was not in people"), "\(deleted)")
+                #expect(deleted.error.contains("a restore leaves them out"), "\(deleted)")
+
+                let restored = try await cluster.mien([
+                    "backup", "restore", place, "--collection", "again", "--from", "people", "--ledger", ledger,
+                    "--ledger", "people",
+                ])
+                #expect(restored.status == 0, "\(restored)")
+                #expect(restored.output.contains("left out as deleted since: 1"), "\(restored)")
+                let found = try await client.faces(faces.map(\.id), in: "again")
+                #expect(found.map(\.id) == faces.map(\.id).filter { $0 != gone })
+                await client.close()
+            }
+        }
+
         @Test(.timeLimit(.minutes(2))) func aReplicaThatWasBehindGoesOnWithWhatItHas() async throws {
             try await Stage.play { stage in
                 let cluster = try Cluster(stage, workers: 3)

@@ -85,6 +85,7 @@ extension Integration {
                         ? Cut.allCases[round - 1] : Cut.allCases.randomElement(using: &random)!
                     let lead = Duration.milliseconds(Int.random(in: 50...900, using: &random))
                     let absence = Duration.milliseconds(Int.random(in: 0...2500, using: &random))
+                    let start = ContinuousClock.now
                     try stage.write(PoweredNode.delay, "\(Int.random(in: 0...40, using: &random))")
                     try await load.runs { pause in
                         let victims = try await victims(of: cut, load.client, cluster, coordinator, workers)
@@ -97,13 +98,17 @@ extension Integration {
                         try await load.goesOn(pause, "after a power cut \(cut)")
                     }
                     try await load.check("after a power cut \(cut), in round \(round)")
+                    // The other copy answers, where there is one.
+                    let failures = await load.searchFailures(since: start)
+                    #expect(cut == .ofAll || failures.isEmpty, "\(cut), in round \(round): \(failures.prefix(3))")
                 }
                 #expect(total.calls > 20 * Self.roundCount, "the files were hardly written")
                 #expect(total.erasures > 0, "nothing was erased")
                 try await load.end(
                     "\(Self.roundCount) power cuts, \(total.calls) calls, \(total.unsynced) writes not synced, "
                         + "\(total.erasures) over free pages",
-                    mayRefuse: true
+                    mayRefuseWrites: true,
+                    mayRefuseSearches: true
                 )
                 let seen = try await lyingDisksAreSeen(cluster, [coordinator] + workers, minimumInSync, &random)
                 #expect(seen, "a story that sees nothing when disks lie proves nothing")

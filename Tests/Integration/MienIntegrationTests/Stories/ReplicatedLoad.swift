@@ -162,17 +162,24 @@ final class ReplicatedLoad {
         #expect(faults.isEmpty, "\(when): \(faults.count) faults, first \(faults.prefix(3))")
     }
 
-    /// - Parameter mayRefuse: whether what the story broke explains refusals. Untrue answers nothing explains.
-    func end(_ result: String, mayRefuse: Bool = false) async throws {
+    /// Searches that were refused, or whose answers were untrue, of those that began at a time or later.
+    func searchFailures(since time: ContinuousClock.Instant) async -> [String] {
+        await searcher.tally.failures(since: time) + modestSearcher.tally.failures(since: time)
+    }
+
+    /// - Parameters:
+    ///   - mayRefuseWrites: whether what the story broke explains writes that are refused or of unknown outcome.
+    ///   - mayRefuseSearches: likewise of searches. Untrue answers nothing explains.
+    func end(_ result: String, mayRefuseWrites: Bool = false, mayRefuseSearches: Bool = false) async throws {
         let failedCount = writers.map(\.failedCount).reduce(0, +)
-        #expect(failedCount == 0 || mayRefuse, "by retries under the same key every write is done")
+        #expect(failedCount == 0 || mayRefuseWrites, "by retries under the same key every write is done")
         let surprises = writers.flatMap(\.surprises)
         #expect(surprises.isEmpty, "\(surprises.count) failures that nothing explains: \(surprises.prefix(5))")
         let (searches, modest) = (await searcher.tally, await modestSearcher.tally)
         let untrue = searches.untrue + modest.untrue
         #expect(untrue.isEmpty, "\(untrue.count): \(untrue.prefix(3))")
         let failures = searches.failures + modest.failures
-        #expect(failures.isEmpty || mayRefuse, "\(failures.count): \(failures.prefix(3))")
+        #expect(failures.isEmpty || mayRefuseSearches, "\(failures.count): \(failures.prefix(3))")
         let verified = try await cluster.mien(["verify", FaceWriter.collection, "--json"])
         #expect(verified.status == 0, "\(verified)")
         print(

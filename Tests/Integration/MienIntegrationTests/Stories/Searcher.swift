@@ -7,13 +7,25 @@ actor Searcher {
         /// Of answers: when each was asked for, and how long it took.
         var answers: [(start: ContinuousClock.Instant, time: Duration)] = []
         /// Refusals, and what is not true.
-        var failures: [String] = []
+        private(set) var failures: [String] = []
+        /// When each of those was asked for.
+        private var failureStarts: [ContinuousClock.Instant] = []
         /// Answers that do not have what they say that they have.
         var untrue: [String] = []
         /// Answers that say that something is missing.
         var partialCount = 0
         var times: [Duration] { answers.map(\.time) }
         var count: Int { answers.count + failures.count - untrue.count }
+
+        mutating func note(_ failure: String, askedAt start: ContinuousClock.Instant) {
+            failures.append(failure)
+            failureStarts.append(start)
+        }
+
+        /// Failures of searches that began at a time or later.
+        func failures(since time: ContinuousClock.Instant) -> [String] {
+            zip(failureStarts, failures).filter { $0.0 >= time }.map(\.1)
+        }
 
         /// Answers that were under way in one of these times.
         func during(_ spans: [Range<ContinuousClock.Instant>]) -> Tally {
@@ -91,11 +103,11 @@ actor Searcher {
                 {
                     // As it should be.
                 } else {
-                    tally.failures.append("a face was not found: \(results)")
+                    tally.note("a face was not found: \(results)", askedAt: start)
                     tally.untrue.append("a face was not found: \(results)")
                 }
             } catch {
-                tally.failures.append("\(error)")
+                tally.note("\(error)", askedAt: start)
             }
             try? await Task.sleep(for: .milliseconds(5))
         }
