@@ -51,7 +51,7 @@ extension Integration {
                 }
                 let restored = try await cluster.mien(
                     ["backup", "restore", stage.path("backups-\(Self.roundCount)"), "--from", FaceWriter.collection]
-                        + ["--collection", "again", "--undelete"]
+                        + ["--collection", "again"]
                 )
                 #expect(restored.status == 0, "\(restored)")
                 var stored = try await FaceWriter.storedFaces(client, in: "again")
