@@ -61,6 +61,8 @@ final class IndexBench {
         do {
             if FileManager.default.fileExists(atPath: "\(directory)/data.mdb") {
                 partition = try Partition.open(at: directory, options: options)
+                // As a worker keeps it that has nothing else to do.
+                while try partition.maintain(now: Timestamp(milliseconds: 0), isIdle: true) != nil {}
                 return
             }
         } catch {
