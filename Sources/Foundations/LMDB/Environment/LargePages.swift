@@ -59,7 +59,7 @@ struct LargePages {
 
     /// Bytes of a large page: 2 MiB on most machines; 0 where there is none, or none that is worth reading at once.
     static let byteCount: Int = {
-        guard let text = contents(of: "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"),
+        guard let text = SystemFile.text(of: "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"),
             let count = Int(text.prefix { $0.isNumber }), count <= 4 << 20, count & (count - 1) == 0, isOfToday
         else { return 0 }
         return count
@@ -107,7 +107,7 @@ struct LargePages {
         // Pages that are mapped stay in the cache.
         _ = unsafe madvise(start, bytes.count, MADV_DONTNEED)
         _ = posix_fadvise(file, off_t(place), off_t(bytes.count), POSIX_FADV_DONTNEED)
-        return unsafe madvise(start, bytes.count, populateRead) == 0 || errno != EFAULT ? .read : .lost
+        return unsafe madvise(start, bytes.count, MappedPages.populateRead) == 0 || errno != EFAULT ? .read : .lost
     }
 
     /// Has the part read a small page at a time again, as the rest of the map is.
@@ -117,7 +117,7 @@ struct LargePages {
 
     /// Whether any of the part of the map that begins at or before an address is mapped as large pages.
     static func isMapped(at address: UInt) -> Bool {
-        guard let text = contents(of: "/proc/self/smaps") else { return false }
+        guard let text = SystemFile.text(of: "/proc/self/smaps") else { return false }
         var isInside = false
         for line in text.split(separator: "\n") {
             let fields = line.split(separator: " ", omittingEmptySubsequences: true)
@@ -129,25 +129,8 @@ struct LargePages {
         return false
     }
 
-    private static func contents(of path: String) -> String? {
-        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
-        var text: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = unsafe read(file, &buffer, buffer.count)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { break }
-            text.append(contentsOf: buffer[..<count])
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
-
     private static let hugePage: Int32 = 14
     private static let noHugePage: Int32 = 15
-    /// Linux 5.14: reads pages and maps them.
-    private static let populateRead: Int32 = 22
 }
 
 extension Environment {

@@ -48,30 +48,16 @@ struct MapBounds {
 
     /// Address of the first byte of the file of which one byte is mapped at `address`; 0 when the system does not tell.
     static func base(ofMapAround address: UInt) -> UInt {
-        let file = unsafe open("/proc/self/maps", O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return 0 }
-        defer { close(file) }
-        var text: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = unsafe read(file, &buffer, buffer.count)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { break }
-            text.append(contentsOf: buffer[..<count])
-        }
+        guard let text = SystemFile.text(of: "/proc/self/maps") else { return 0 }
         // Its first and last address, its permissions, the place in the file that it begins at, and more.
-        for line in text.split(separator: UInt8(ascii: "\n")) {
-            let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 3)
-            guard fields.count >= 3, let place = number(fields[2]) else { continue }
-            let ends = fields[0].split(separator: UInt8(ascii: "-")).compactMap(number)
+        for line in text.split(separator: "\n") {
+            let fields = line.split(separator: " ", maxSplits: 3)
+            guard fields.count >= 3, let place = UInt(fields[2], radix: 16) else { continue }
+            let ends = fields[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
             guard ends.count == 2, ends[0] <= address, address < ends[1], place <= ends[0] else { continue }
             return ends[0] - place
         }
         return 0
-    }
-
-    private static func number(_ digits: ArraySlice<UInt8>) -> UInt? {
-        UInt(String(decoding: digits, as: UTF8.self), radix: 16)
     }
 }
 

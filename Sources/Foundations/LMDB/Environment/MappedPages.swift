@@ -6,7 +6,7 @@ import Glibc
 package enum MappedPages {
     static let pageByteCount = sysconf(Int32(_SC_PAGESIZE))
     /// `MADV_POPULATE_READ` (Linux 5.14): reads pages and maps them.
-    private static let populateRead: Int32 = 22
+    static let populateRead: Int32 = 22
 
     /// Major faults (`RUSAGE_THREAD`) of the calling thread so far: each waited for the disk.
     package static func majorFaultCount() -> Int {
