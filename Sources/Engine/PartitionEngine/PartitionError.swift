@@ -76,6 +76,11 @@ extension PartitionError: CustomStringConvertible {
         if case .store(.environment(.mapFull)) = self { true } else { false }
     }
 
+    /// Whether as many read as can at once: later ones can.
+    package var isReadersFull: Bool {
+        if case .store(.environment(.readersFull)) = self { true } else { false }
+    }
+
     /// Whether a commit failed, so that the partition takes no writes until it is closed and opened again.
     package var requiresReopen: Bool {
         switch self {

@@ -6,7 +6,9 @@ package struct CodebookFit: Hashable, Sendable {
     package var energyRatio: Float
     /// Imbalance of the lists, over that of the training sample: how many rows a row shares its list with, on average.
     package var imbalanceRatio: Float
-    /// What checks of searches found of what its calibration promises.
+    /// What checks of searches found of what its calibration promises: of the recall whose promise is broken worst, or
+    /// while none is, of the default's, or where that was not checked, of the one that was checked most. The parts of a
+    /// whole may tell of different ones.
     package var recall: RecallEvidence
 
     /// Nothing has come yet.

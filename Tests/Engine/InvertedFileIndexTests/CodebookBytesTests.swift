@@ -1,4 +1,5 @@
 import Checksum
+import Foundation
 import InvertedFileIndex
 import Testing
 import VectorMath
@@ -27,6 +28,28 @@ struct CodebookBytesTests {
         #expect(again.calibration == codebook.calibration)
         #expect(again.scanCalibration == codebook.scanCalibration)
         #expect(again.energyShare == codebook.energyShare && again.sampleCount == 1024)
+    }
+
+    private static let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("Formats/codebook-3.bin")
+
+    /// It lies in partitions, on shelves and in backups. `MIEN_WRITE_GOLDEN=1` writes the file where it is missing.
+    @Test func aCodebookThatWasWrittenBeforeIsRead() throws {
+        let bytes = Array(try Data(contentsOf: Self.fixture))
+        let codebook = try Codebook(bytes: bytes)
+        #expect(codebook.encoded() == bytes)
+        #expect(codebook.generation == 9 && codebook.dimension == 72 && codebook.listCount == 16)
+        #expect(codebook.sampleCount == 1024 && !codebook.calibration.curves.isEmpty)
+    }
+
+    @Test(.enabled(if: ProcessInfo.processInfo.environment["MIEN_WRITE_GOLDEN"] == "1"))
+    func filesAreWrittenWhenAskedFor() throws {
+        guard !FileManager.default.fileExists(atPath: Self.fixture.path) else { return }
+        try FileManager.default.createDirectory(
+            at: Self.fixture.deletingLastPathComponent(),
+            withIntermediateDirectories: true
+        )
+        try Data(try Self.codebook.get().encoded()).write(to: Self.fixture)
     }
 
     @Test func everyTruncationIsAnError() throws {

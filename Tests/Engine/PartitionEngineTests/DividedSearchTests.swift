@@ -1,5 +1,6 @@
 import FaceModel
 import Foundation
+import InvertedFileIndex
 import PartitionEngine
 import Synchronization
 import Testing
@@ -152,26 +153,73 @@ struct DividedSearchTests {
         #expect(try fixture.search(probes, effort: effort, team: helpers.team).facesAnswered == 1060)
     }
 
-    /// One list is to be visited, and a stop comes before it is: the thread in whose slice there is no list has done
-    /// all of nothing, which is no half of it.
+    /// One list is to be visited, and a stop comes before it is, also when the first slice has been ranked and the
+    /// second has not: a thread in whose slice there is no list has done all of nothing, which is no half of it.
     @Test func aThreadWithoutListsAnswersForNone() throws {
+        let codebook = try Codebook(bytes: FaceSource.codebook(dimension: 64))
+        let (fixture, embeddings) = try coded(codebook)
+        let nobody = SearchTeam(memberLimit: 2) { _ in false }
+        let second = WorkSlice(index: 1, count: 2)
+        var secondCount = 0
+        for number in 0..<60 {
+            let probe = [embeddings[number]]
+            var walk = PreparedProbes(probes: probe[0], codebook: codebook).walkCountingLists(ofProbe: 0)
+            let list = walk.next(until: 1)[0]
+            if second.holds(list: list, of: codebook.listCount) { secondCount += 1 }
+            for limit in 0..<2 {
+                var asked = 0
+                let stopped = try fixture.search(probe, effort: .lists(1), team: nobody) {
+                    asked += 1
+                    return asked > limit
+                }
+                #expect(stopped.facesAnswered == 0 && stopped.listsVisited == 0, "\(number), seed \(testSeed)")
+                #expect((stopped.stages.rank == 0) == (limit == 0))
+            }
+            let whole = try fixture.search(probe, effort: .lists(1), team: nobody)
+            #expect(whole.facesAnswered == 1024 && whole.listsVisited == 1)
+        }
+        #expect(secondCount > 0 && secondCount < 60, "seed \(testSeed)")
+    }
+
+    /// A recall visits a list of each probe at least, however little its curve asks for: what a stop leaves out counts
+    /// by probes, and not by the lists that the curve lets expect.
+    @Test func probesLeftOutByAStopCountAsMuchAsTheOthers() throws {
+        let curve = RecallCalibration.Curve(
+            leastSimilarity: RecallCalibration.leastSimilarities[0],
+            points: [.init(recall: 0.9, visitedShare: 0.01), .init(recall: 1, visitedShare: 1)],
+            probeCount: 100
+        )
+        let trained = try Codebook(bytes: FaceSource.codebook(dimension: 64))
+        let (fixture, embeddings) = try coded(trained.with(RecallCalibration(curves: [curve])))
+        let nobody = SearchTeam(memberLimit: 2) { _ in false }
+        let probes = Array(embeddings.prefix(16))
+        var count = 0
+        let first = try fixture.search(Array(probes.prefix(8)), effort: .recall(0.5)) {
+            count += 1
+            return false
+        }
+        #expect(first.listsVisited >= 8 && first.facesAnswered == 1024)
+        var asked = 0
+        let stopped = try fixture.search(probes, effort: .recall(0.5), team: nobody) {
+            asked += 1
+            return asked > count
+        }
+        #expect(stopped.found == first.found + [[Found]](repeating: [], count: 8))
+        #expect(stopped.listsVisited == first.listsVisited && stopped.facesAnswered == 512)
+    }
+
+    /// 1024 faces, all of them in runs.
+    private func coded(_ codebook: Codebook) throws -> (PartitionFixture, [[Float]]) {
         var options = PartitionOptions.small
         options.leastPartWork = 1
         let fixture = try PartitionFixture(options: options)
         var source = FaceSource(dimension: 64)
         let embeddings = (0..<1024).map { _ in source.embedding() }
         try fixture.enrol((0..<1024).map { FaceID($0) }, embeddings)
-        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        try fixture.partition.install(codebook: codebook.encoded())
         try fixture.settle()
         try #require(fixture.partition.statistics().freshCount == 0)
-        let nobody = SearchTeam(memberLimit: 2) { _ in false }
-        for number in 0..<20 {
-            let probe = [embeddings[number]]
-            let stopped = try fixture.search(probe, effort: .lists(1), team: nobody) { true }
-            #expect(stopped.facesAnswered == 0 && stopped.listsVisited == 0, "\(number), seed \(testSeed)")
-            let whole = try fixture.search(probe, effort: .lists(1), team: nobody)
-            #expect(whole.facesAnswered == 1024 && whole.listsVisited == 1)
-        }
+        return (fixture, embeddings)
     }
 
     /// A chunk that a helper or the caller finds broken fails the search, whoever reads it.

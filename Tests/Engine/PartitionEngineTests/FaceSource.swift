@@ -57,7 +57,8 @@ struct FaceSource {
     static func codebook(dimension: Int, generation: UInt32 = 1, listCount: Int = 16) throws -> [UInt8] {
         var source = FaceSource(dimension: dimension, seed: 77 + UInt64(generation))
         return try CodebookTrainer.train(
-            sample: source.matrix(rowCount: CodebookTrainer.minimumSampleCount),
+            // So many rows that no list is left out for having too few.
+            sample: source.matrix(rowCount: max(CodebookTrainer.minimumSampleCount, 40 * listCount)),
             generation: generation,
             listCount: listCount,
             seed: 5,

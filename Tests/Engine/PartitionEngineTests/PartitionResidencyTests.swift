@@ -64,6 +64,36 @@ struct PartitionResidencyTests {
         }
     }
 
+    /// The lane merges between two steps: there are fewer chunks then than have been read.
+    @Test func theReadingEndsWhenRunsBecomeOneMeanwhile() throws {
+        var options = PartitionOptions.small
+        options.mergeRatio = 0
+        options.foldRowLimit = 128
+        let fixture = try PartitionFixture(options: options)
+        var source = FaceSource(dimension: 64)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64))
+        try fixture.enrol((0..<1100).map { FaceID($0) }, (0..<1100).map { _ in source.embedding() })
+        try fixture.settle()
+        let before = try fixture.partition.statistics()
+        #expect(before.runCount == 8)
+        fixture.options.mergeRatio = 1
+        try fixture.reopen()
+        var steps = 0
+        var merging: Result<Int, any Error>?
+        try fixture.partition.prefault(
+            .all,
+            pause: { _ in
+                steps += 1
+                if steps == 1 { merging = Result { try fixture.settle() } }
+            },
+            shouldStop: { false }
+        )
+        let mergeSteps = try #require(merging).get()
+        #expect(mergeSteps > 0 && steps > 1, "roundings and rows are read behind the codes")
+        let after = try fixture.partition.statistics()
+        #expect(after.runCount == 1 && after.codeChunkCount < before.codeChunkCount)
+    }
+
     /// Rows alone are in memory: roundings are a third of what a partition keeps of embeddings.
     @Test(.enabled(if: PageCache.canBeEmptied))
     func roundingsCountAndAreRead() throws {

@@ -77,4 +77,53 @@ struct SearchGroupTests {
         #expect(first.facesAnswered == 896 && stopped.facesAnswered == 896 * 6 / 64)
         #expect(stopped.listsVisited == first.listsVisited)
     }
+
+    /// Once a search was told to stop it asks no more, and makes no probes ready for codes that it will not scan:
+    /// neither those of the next generation nor those of the next group.
+    @Test(arguments: [SearchEffort.full, .lists(3)], [1, 3])
+    func afterAStopNoProbeIsMadeReady(effort: SearchEffort, threadCount: Int) throws {
+        let (fixture, probes) = try settled(shortlistByteLimit: 40_000)
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 64, generation: 2, listCount: 23))
+        var source = FaceSource(dimension: 64, seed: testSeed &+ 1)
+        try fixture.enrol((896..<1152).map { FaceID($0) }, (0..<256).map { _ in source.embedding() })
+        try fixture.settle()
+        let statistics = try fixture.partition.statistics()
+        try #require(statistics.generation == 2 && statistics.olderGeneration == 1)
+        let busy = SearchTeam(memberLimit: threadCount) { _ in false }
+        for limit in 0..<3 {
+            var asked = 0
+            let stopped = try fixture.search(probes, limit: 10, effort: effort, team: busy) {
+                asked += 1
+                return asked > limit
+            }
+            #expect(asked == limit + 1 && stopped.facesAnswered < stopped.faceCount)
+            #expect((stopped.stages.rank == 0) == (limit == 0))
+        }
+        // Of few probes there is one group, which asks once for each generation.
+        let few = try fixture.search(Array(probes.prefix(2)), limit: 10, effort: effort, team: busy) { true }
+        #expect(few.stages.rank == 0 && few.listsVisited == 0 && few.facesAnswered < few.faceCount)
+    }
+
+    /// Lists are ranked for 64 probes at a time, with a question between: of a group that is stopped at one nothing is
+    /// scanned, and many ranked at once visit what each would alone.
+    @Test func aGroupIsRankedWithQuestionsBetween() throws {
+        let (fixture, some) = try settled(shortlistByteLimit: 64 << 20)
+        var source = FaceSource(dimension: 64, seed: testSeed &+ 2)
+        let probes = some + (0..<66).map { _ in source.embedding() }
+        for effort in [SearchEffort.full, .lists(3), .recall(0.9)] {
+            var asked = 0
+            let stopped = try fixture.search(probes, limit: 1, effort: effort) {
+                asked += 1
+                return asked > 1
+            }
+            #expect(asked == 2 && stopped.stages.rank > 0)
+            #expect(stopped.listsVisited == 0 && stopped.facesAnswered == 0)
+        }
+        let whole = try fixture.search(probes, limit: 1000, effort: .lists(3))
+        #expect(whole.listsVisited == 3 * 130 && whole.facesAnswered == 896)
+        for number in [0, 63, 64, 127, 128, 129] {
+            let alone = try fixture.search([probes[number]], limit: 1000, effort: .lists(3))
+            #expect(alone.found == [whole.found[number]], "\(number), seed \(testSeed)")
+        }
+    }
 }

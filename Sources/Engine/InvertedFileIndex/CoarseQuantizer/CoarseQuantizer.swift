@@ -22,21 +22,23 @@ package struct CoarseQuantizer: Sendable {
 
     /// Inner products of one rotated vector with every centroid, up to a positive factor.
     package func scores(rotated: ArraySlice<Float>) -> [Int32] {
-        scores(quantized: Self.quantize(rotated.prefix(dimension)))
+        products(Self.quantize(rotated.prefix(dimension))[...])
     }
 
-    /// The same for rotated vectors `[n × rowStride]`: `[n][listCount]`.
-    func scores(rotated: [Float], rowStride: Int) -> [[Int32]] {
-        let all = scores(
-            quantized: stride(from: 0, to: rotated.count, by: rowStride).flatMap {
-                Self.quantize(rotated[$0..<$0 + dimension])
-            }
-        )
+    /// Rotated vectors `[n × rowStride]` as ``scores(quantized:)`` takes them: `[n × dimension]`.
+    func quantized(rotated: [Float], rowStride: Int) -> [Int8] {
+        stride(from: 0, to: rotated.count, by: rowStride).flatMap { Self.quantize(rotated[$0..<$0 + dimension]) }
+    }
+
+    /// The same as ``scores(rotated:)`` for vectors `[n × dimension]` of ``quantized(rotated:rowStride:)``:
+    /// `[n][listCount]`.
+    func scores(quantized vectors: ArraySlice<Int8>) -> [[Int32]] {
+        let all = products(vectors)
         return stride(from: 0, to: all.count, by: listCount).map { Array(all[$0..<$0 + listCount]) }
     }
 
     /// `[n × listCount]` from vectors `[n × dimension]`.
-    private func scores(quantized vectors: [Int8]) -> [Int32] {
+    private func products(_ vectors: ArraySlice<Int8>) -> [Int32] {
         let count = vectors.count / dimension * listCount
         return unsafe [Int32](unsafeUninitializedCapacity: count) { out, initialized in
             unsafe vectors.withUnsafeBufferPointer { vectors in

@@ -1,7 +1,7 @@
 internal import VectorMath
 
-/// Probes made ready for scanning: rotated, look-up tables built, lists ranked. Made once, valid for every partition
-/// of the codebook.
+/// Probes made ready for scanning: rotated, look-up tables built. Made once, valid for every partition of the codebook.
+/// Their lists are ranked when they are asked for.
 package struct PreparedProbes: Sendable {
     package let probeCount: Int
     /// `[probeCount × tableByteCount]`: `headCount × 512` bytes of each probe.
@@ -14,8 +14,8 @@ package struct PreparedProbes: Sendable {
     let estimators: [VectorKernels.Estimator]
     /// `[probeCount]`: inner products with the collection's mean, which are added to every estimate.
     package let meanTerms: [Float]
-    /// `[probeCount][listCount]`.
-    private let listScores: [[Int32]]
+    /// `[probeCount × quantizer.dimension]`, as the quantizer takes them.
+    private let quantized: [Int8]
     private let quantizer: CoarseQuantizer
 
     /// - Parameter probes: `[n × dimension]`, unit vectors.
@@ -57,14 +57,29 @@ package struct PreparedProbes: Sendable {
         self.weightCount = weightCount
         meanTerms = Rotation.project(probes, rows: codebook.mean, dimension: codebook.dimension)
         quantizer = codebook.quantizer
-        listScores = quantizer.scores(rotated: rotated, rowStride: coded)
+        quantized = quantizer.quantized(rotated: rotated, rowStride: coded)
     }
 
     /// The lists of a probe from near to far, weighed by the share of the collection that is in them.
-    package func walk(ofProbe probe: Int) -> ListWalk { quantizer.walk(scores: listScores[probe]) }
+    package func walk(ofProbe probe: Int) -> ListWalk { walks(ofProbes: probe..<probe + 1)[0] }
 
     /// The lists of a probe from near to far, each of weight 1.
     package func walkCountingLists(ofProbe probe: Int) -> ListWalk {
-        quantizer.walkCountingLists(scores: listScores[probe])
+        walksCountingLists(ofProbes: probe..<probe + 1)[0]
+    }
+
+    /// The walks of several probes, as ``walk(ofProbe:)`` gives them: together they are scored faster.
+    package func walks(ofProbes probes: Range<Int>) -> [ListWalk] {
+        scores(ofProbes: probes).map(quantizer.walk(scores:))
+    }
+
+    /// The walks of several probes, as ``walkCountingLists(ofProbe:)`` gives them.
+    package func walksCountingLists(ofProbes probes: Range<Int>) -> [ListWalk] {
+        scores(ofProbes: probes).map(quantizer.walkCountingLists(scores:))
+    }
+
+    private func scores(ofProbes probes: Range<Int>) -> [[Int32]] {
+        let dimension = quantizer.dimension
+        return quantizer.scores(quantized: quantized[probes.lowerBound * dimension..<probes.upperBound * dimension])
     }
 }

@@ -14,7 +14,9 @@ package enum CodebookTrainer {
 
     /// - Parameters:
     ///   - sample: unit rows drawn at random from all shards, each once, in random order: the last calibrate.
-    ///   - listCount: inverted lists; 0 chooses the greatest power of two up to 1024 with 39 training rows a list.
+    ///   - listCount: inverted lists, at most one for 16 training rows; 0 chooses the greatest power of two up to 1024
+    ///     with 39 training rows a list. There are fewer where some have too few rows for a centroid that shows no
+    ///     single one of them.
     ///   - plan: what codes hold; nil chooses by the sample's spectrum.
     ///   - seed: the same sample and seed give the same codebook on the same machine.
     ///   - progress: told with every question whether to stop.
@@ -62,17 +64,20 @@ package enum CodebookTrainer {
         // Rows that made the centroids lie nearer to them than others do: calibration needs rows of its own.
         let heldOutCount = min(CodebookCalibrator.rowLimit, rowCount / 8)
         let trainingCount = rowCount - heldOutCount
-        let lists = listCount > 0 ? min(listCount, trainingCount) : automaticListCount(rowCount: trainingCount)
+        // So that few are left out of those that are wanted.
+        let most = trainingCount / (2 * SphericalKMeans.leastRowsPerList)
+        let wanted = listCount > 0 ? min(listCount, most) : automaticListCount(rowCount: trainingCount)
         guard
             let centroids = SphericalKMeans.train(
                 vectors: vectors,
                 rowCount: trainingCount,
                 dimension: leading,
-                listCount: lists,
+                listCount: wanted,
                 generator: &generator,
                 proceed: { proceed(.centroids, $0) }
             )
         else { throw .stopped }
+        let lists = centroids.count / leading
         let quantized = CoarseQuantizer.quantize(centroids[...])
         let unweighted = CoarseQuantizer(
             dimension: leading,

@@ -5,13 +5,19 @@ internal import VectorMath
 /// - SeeAlso: Dhillon, Modha, "Concept decompositions for large sparse text data using clustering" (2001).
 struct SphericalKMeans {
     static let iterationCount = 10
+    /// A centroid is the mean of as many rows at least. Of one row it would be that row: a codebook is kept in many
+    /// places, and in backups, long after a face that it was trained on has been deleted.
+    static let leastRowsPerList = 8
     private static let blockRows = 4096
 
     /// - Parameters:
     ///   - vectors: `[n × dimension]`, of any length; each counts by its direction.
-    ///   - rowCount: how many of them, from the first on, are to be trained on.
+    ///   - rowCount: how many of them, from the first on, are to be trained on; ``leastRowsPerList`` for each list at
+    ///     least.
+    ///   - listCount: lists that there are at most. Those that have fewer than ``leastRowsPerList`` rows in the end are
+    ///     left out; their rows go to the next nearest.
     ///   - proceed: called every few milliseconds with the share of the work that is done; false ends it.
-    /// - Returns: `[listCount × dimension]`, unit rows; nil when `proceed` ended it.
+    /// - Returns: `[count × dimension]`, unit rows, of one list at least; nil when `proceed` ended it.
     static func train(
         vectors: [Float],
         rowCount: Int,
@@ -20,7 +26,9 @@ struct SphericalKMeans {
         generator: inout SplitMix64,
         proceed: (Float) -> Bool
     ) -> [Float]? {
+        precondition(listCount >= 1 && rowCount / listCount >= leastRowsPerList, "no list may have rows enough")
         var centroids: [Float] = []
+        var counts: [Int] = []
         var order = Array(0..<rowCount)
         order.shuffle(using: &generator)
         for list in 0..<listCount {
@@ -30,7 +38,7 @@ struct SphericalKMeans {
         normalise(&centroids, dimension: dimension, generator: &generator)
         for iteration in 0..<iterationCount {
             var sums = [Float](repeating: 0, count: centroids.count)
-            var counts = [Int](repeating: 0, count: listCount)
+            counts = [Int](repeating: 0, count: listCount)
             var first = 0
             while first < rowCount {
                 let done = Float(iteration) + Float(first) / Float(rowCount)
@@ -62,7 +70,10 @@ struct SphericalKMeans {
             centroids = sums
             normalise(&centroids, dimension: dimension, generator: &generator)
         }
-        return centroids
+        // The fullest stays: the counts add up to the rows.
+        let kept = counts.indices.filter { counts[$0] >= leastRowsPerList }
+        if kept.count == listCount { return centroids }
+        return kept.flatMap { centroids[$0 * dimension..<($0 + 1) * dimension] }
     }
 
     private static func nearest(vectors: [Float], centroids: [Float], dimension: Int) -> [Int] {

@@ -111,6 +111,8 @@ extension Partition {
                 let read = try environment.read { transaction in
                     let codes = try unsafe codeChunks(transaction)
                     let first = chunk
+                    // Runs that became one since the last step have fewer chunks.
+                    guard unsafe first < codes.count else { return 0 }
                     var byteCount = 0
                     while unsafe chunk < codes.count, byteCount < Self.prefaultStep {
                         byteCount += unsafe codes[chunk].count

@@ -20,39 +20,46 @@ extension Partition {
         team: SearchTeam = .none,
         shouldStop: () -> Bool
     ) throws(PartitionError) -> PartitionSearchAnswer {
-        precondition(search.probes.dimension == shape.dimension, "probes have the collection's dimension")
         do {
             let begin = StageClock.now
             return try environment.read { transaction -> PartitionSearchAnswer in
-                let state = try state(transaction)
-                guard
-                    let passing = try passingRows(
-                        search.parameters.filter,
-                        state,
-                        transaction,
-                        shouldStop: shouldStop
-                    ),
-                    let expired = try expiredRows(at: search.now, state, transaction, shouldStop: shouldStop)
-                else { return PartitionSearchAnswer.nothing(of: state, probeCount: search.probes.rowCount) }
-                let plan = try SearchPlan(
-                    self,
-                    search: search,
-                    state,
-                    passing,
-                    expired: expired,
-                    room: search.parameters.matchLimit + SearchPlan.spareRoom,
-                    transaction
-                )
-                try plan.refuseMoreThanFits()
-                let planned = StageClock.now
-                var outcome = try plan.run(team, transaction, shouldStop: shouldStop)
-                try plan.rankEquals(in: &outcome, team, transaction, shouldStop: shouldStop)
-                outcome.stages.plan = planned - begin
-                return try plan.answer(outcome, transaction, shouldStop: shouldStop)
+                try answer(to: search, since: begin, team, transaction, shouldStop: shouldStop)
             }
         } catch {
             throw PartitionError(error)
         }
+    }
+
+    /// The same on a transaction's commit, so that several searches may be of one.
+    ///
+    /// - Parameter begin: when the search began.
+    func answer(
+        to search: PartitionSearch,
+        since begin: UInt64,
+        _ team: SearchTeam,
+        _ transaction: borrowing ReadTransaction,
+        shouldStop: () -> Bool
+    ) throws -> PartitionSearchAnswer {
+        precondition(search.probes.dimension == shape.dimension, "probes have the collection's dimension")
+        let state = try state(transaction)
+        guard let passing = try passingRows(search.parameters.filter, state, transaction, shouldStop: shouldStop),
+            let expired = try expiredRows(at: search.now, state, transaction, shouldStop: shouldStop)
+        else { return PartitionSearchAnswer.nothing(of: state, probeCount: search.probes.rowCount) }
+        let plan = try SearchPlan(
+            self,
+            search: search,
+            state,
+            passing,
+            expired: expired,
+            room: search.parameters.matchLimit + SearchPlan.spareRoom,
+            transaction
+        )
+        try plan.refuseMoreThanFits()
+        let planned = StageClock.now
+        var outcome = try plan.run(team, transaction, shouldStop: shouldStop)
+        try plan.rankEquals(in: &outcome, team, transaction, shouldStop: shouldStop)
+        outcome.stages.plan = planned - begin
+        return try plan.answer(outcome, transaction, shouldStop: shouldStop)
     }
 }
 

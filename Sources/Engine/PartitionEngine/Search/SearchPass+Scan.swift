@@ -6,6 +6,10 @@ internal import VectorMath
 
 /// The way over codes.
 extension SearchPass {
+    /// Probes whose lists are ranked without a question whether to stop. Rotating all probes and making their tables,
+    /// which comes before that, asks nothing either, and takes no longer for more lists.
+    private static let probesPerRanking = 64
+
     /// Scans the codes of every generation; the share of the plan that was done.
     mutating func scanLists(
         _ snapshot: CodeSnapshot,
@@ -34,10 +38,12 @@ extension SearchPass {
         shouldStop: () -> Bool
     ) throws -> Double {
         let codebook = generation.codebook
+        if shouldStop() { return leaveOut(part: rowShare) }
         let begin = StageClock.now
         let prepared = PreparedProbes(probes: probes.values, codebook: codebook)
-        let visits = visitPlan(prepared, codebook)
+        let ranked = visitPlan(prepared, codebook, shouldStop: shouldStop)
         outcome.stages.rank += StageClock.now - begin
+        guard let visits = ranked else { return leaveOut(part: rowShare) }
         let sliceCount = part.slice.count
         let scanner = ListScanner(codebook: codebook, tolerance: plan.codeTolerance(codebook))
         let reading = StoredInvertedLists.Reading()
@@ -75,26 +81,52 @@ extension SearchPass {
             ListVisits(
                 rowShare: rowShare,
                 planned: scanned.listsPlanned,
-                done: scanned.completedShare * Double(scanned.listsPlanned)
+                done: scanned.completedShare * Double(scanned.listsPlanned),
+                whole: wholeProbeCount
             )
         )
         outcome.rowsReranked += scanned.rowsReranked
         return scanned.completedShare
     }
 
-    /// The lists of every probe and how many of them the effort visits.
-    private func visitPlan(_ probes: PreparedProbes, _ codebook: Codebook) -> VisitPlan {
-        let order = 0..<probes.probeCount
+    /// Notes of a generation that none of its lists was visited before a stop; the share of the plan that was done.
+    ///
+    /// Which lists there were to visit nobody has asked, and how many a recall takes cannot be told beforehand: probes
+    /// are counted instead.
+    private mutating func leaveOut(part rowShare: Double) -> Double {
+        let whole = wholeProbeCount
+        outcome.visits.append(ListVisits(rowShare: rowShare, planned: 0, done: 0, whole: whole, leftOut: whole))
+        return 0
+    }
+
+    /// The probes of this part, each counted as the part of its lists that the part has.
+    private var wholeProbeCount: Double { Double(probes.rowCount) / Double(part.slice.count) }
+
+    /// The lists of every probe and how many of them the effort visits; nil when `shouldStop` said so before all were
+    /// ranked.
+    private func visitPlan(
+        _ probes: PreparedProbes,
+        _ codebook: Codebook,
+        shouldStop: () -> Bool
+    ) -> VisitPlan? {
+        var isCounting = false
+        if case .lists = parameters.effort { isCounting = true }
+        var walks: [ListWalk] = []
+        walks.reserveCapacity(probes.probeCount)
+        for first in stride(from: 0, to: probes.probeCount, by: Self.probesPerRanking) {
+            if first > 0, shouldStop() { return nil }
+            let block = first..<min(probes.probeCount, first + Self.probesPerRanking)
+            walks += isCounting ? probes.walksCountingLists(ofProbes: block) : probes.walks(ofProbes: block)
+        }
         switch parameters.effort {
         case .exact: preconditionFailure("exact searches scan no lists")
-        case .full: return VisitPlan(walks: order.map(probes.walk), slice: part.slice) { _ in .infinity }
-        case .lists(let count):
-            return VisitPlan(walks: order.map(probes.walkCountingLists), slice: part.slice) { _ in Double(count) }
+        case .full: return VisitPlan(walks: walks, slice: part.slice) { _ in .infinity }
+        case .lists(let count): return VisitPlan(walks: walks, slice: part.slice) { _ in Double(count) }
         case .recall(let recall):
             let listRecall = plan.recallFactor.demand(forRecall: recall, of: codebook).listRecall
             // Rows that are of no use need not be found: the budget is that of the mates which still are.
             let (calibration, threshold) = (codebook.calibration, SearchPlan.leastSimilarity(parameters))
-            return VisitPlan(walks: order.map(probes.walk), slice: part.slice) { least in
+            return VisitPlan(walks: walks, slice: part.slice) { least in
                 let curve = calibration.curve(atOrAbove: max(threshold, least))
                 let share = curve.visitedShare(finding: listRecall)
                 // All of the sample is all lists, those that were empty in it as well.

@@ -49,8 +49,17 @@ struct SearchPass {
         var planned: UInt64
         /// Of these, what was done.
         var done: Double
+        /// Probes, each counted as the part of the lists that was given to the threads told of.
+        var whole: Double
+        /// Of these, those that a stop left out before their lists were ranked.
+        var leftOut = 0.0
 
-        var share: Double { planned == 0 ? 1 : done / Double(planned) }
+        /// What was done of all, as if those left out had as much to visit as the others.
+        var share: Double {
+            guard leftOut > 0 else { return planned == 0 ? 1 : done / Double(planned) }
+            // Where the others had nothing to visit, all there was is left out.
+            return planned == 0 ? 0 : done / Double(planned) * (1 - leftOut / whole)
+        }
     }
 
     let plan: SearchPlan
@@ -132,6 +141,8 @@ extension SearchPass.Outcome {
                 for index in visits.indices {
                     visits[index].planned += outcome.visits[index].planned
                     visits[index].done += outcome.visits[index].done
+                    visits[index].whole += outcome.visits[index].whole
+                    visits[index].leftOut += outcome.visits[index].leftOut
                 }
             }
         }

@@ -109,11 +109,23 @@ struct SearchPlan: Sendable {
     ) throws -> SearchPass.Outcome {
         let groups = probeGroups(memberLimit: team.memberLimit)
         if groups.count == 1 { return try runAtOnce(team, transaction, shouldStop: shouldStop) }
+        var isStopped = false
+        func stops() -> Bool {
+            isStopped = isStopped || shouldStop()
+            return isStopped
+        }
         var outcomes: [(part: SearchPart, outcome: SearchPass.Outcome)] = []
         for probes in groups {
             let plan = narrowed(to: Array(probes), room: room)
-            // After a stop each says what it would have done, which counts as left out.
-            let outcome = try plan.runAtOnce(team, transaction, shouldStop: shouldStop)
+            let outcome: SearchPass.Outcome
+            // The first asks by itself.
+            if probes.lowerBound > 0, stops() {
+                // It only says that it is left out, and needs no help for that.
+                let whole = SearchPart(probes: 0..<probes.count, slice: .whole)
+                outcome = try plan.outcome(of: whole, nil, transaction, shouldStop: { true })
+            } else {
+                outcome = try plan.runAtOnce(team, transaction, shouldStop: stops)
+            }
             outcomes.append((SearchPart(probes: probes, slice: .whole), outcome))
         }
         return SearchPass.Outcome(merging: outcomes, probeCount: search.probes.rowCount, room: room)
