@@ -113,7 +113,7 @@ let package = Package(
         .target(
             name: "ObjectStore",
             dependencies: [
-                "Backups", "FaceModel",
+                "Backups", "ClusterModel", "FaceModel",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -453,6 +453,7 @@ let package = Package(
             name: "InvertedFileIndexTests",
             dependencies: ["Checksum", "FaceModel", "InvertedFileIndex", "VectorMath"],
             path: "Tests/Engine/InvertedFileIndexTests",
+            exclude: ["Formats"],
             swiftSettings: strict
         ),
         .testTarget(
@@ -552,8 +553,8 @@ let package = Package(
         .testTarget(
             name: "WorkerServiceTests",
             dependencies: [
-                "ClusterModel", "FaceModel", "Observability", "PartitionEngine", "ShardReplication", "WireProtocol",
-                "WireTransport", "WorkerService",
+                "ClusterModel", "FaceModel", "Observability", "PartitionEngine", "ShardReplication", "Threads",
+                "WireProtocol", "WireTransport", "WorkerService",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -591,6 +592,7 @@ let package = Package(
             name: "MienCLITests",
             dependencies: [
                 "Backups", "ClusterController", "ClusterModel", "ClusterState", "EmbeddingFiles", "FaceModel",
+                "FaceRecords",
                 "VectorMath", "WireProtocol", "WireTransport", "mien",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOPosix", package: "swift-nio"),

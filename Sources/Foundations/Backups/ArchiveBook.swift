@@ -46,8 +46,11 @@ package struct ArchiveBook: Sendable {
         head?.volume.standings.first { $0.shard == shard }
     }
 
-    /// When the newest volume was written.
-    package var written: Timestamp? { head?.volume.written }
+    /// Whether the newest volume was written in the milliseconds before now. One of a later time was not: the clock was
+    /// set back.
+    package func wasWritten(within milliseconds: Int64, before now: Timestamp) -> Bool {
+        head.map { (0..<milliseconds).contains(now.milliseconds - $0.volume.written.milliseconds) } ?? false
+    }
 
     /// The moment up to which all of the shards are archived; nil when one is not at all.
     package func until(of shards: [ArchiveVolume.Shard]) -> Timestamp? {

@@ -99,6 +99,23 @@ package struct ErasureLedger: Hashable, Sendable {
         )
     }
 
+    /// Erasures of an earlier ledger of the same collection that are not in this one, beside those that may have been
+    /// forgotten since, whatever clocks say.
+    package func missingCount(of earlier: ErasureLedger) -> Int {
+        func precedes(_ one: Erasure, _ other: Erasure) -> Bool {
+            (one.pseudonym, one.version) < (other.pseudonym, other.version)
+        }
+        let forgotten = since.milliseconds + ErasureFilter.clockDifference
+        let kept = earlier.erasures.filter { $0.time.milliseconds > forgotten }.sorted(by: precedes)
+        let own = erasures.sorted(by: precedes)
+        var (count, index) = (0, 0)
+        for erasure in kept {
+            while index < own.count, precedes(own[index], erasure) { index += 1 }
+            if index == own.count || precedes(erasure, own[index]) { count += 1 }
+        }
+        return count
+    }
+
     /// Reads a ledger from anywhere; nothing in it is believed before its digest is right.
     ///
     /// - Parameter object: names it in an error.
@@ -186,7 +203,7 @@ package struct GatheredErasures: Sendable {
 /// by a coordinator, an erasure by a worker. What they say counts as far as it holds with clocks an hour apart.
 package struct ErasureFilter: Sendable {
     /// Milliseconds.
-    private static let clockDifference: Int64 = 3_600_000
+    fileprivate static let clockDifference: Int64 = 3_600_000
 
     private let collection: CollectionID
     /// By the same clock as it is in ledgers that have had everything from the beginning.

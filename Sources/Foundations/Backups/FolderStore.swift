@@ -6,8 +6,9 @@ internal import Synchronization
 ///
 /// An object is written beside its place, synced, and given its name by a rename; the folder is synced after that.
 /// Whoever made a folder or an object that is there may have been killed before its name was on the disk: a store that
-/// makes its folder, or is locked, sees to that again. No link is followed: what is not a plain file or folder of the
-/// backup's own is refused. Names come from digests and checked texts only.
+/// makes its folder, or is locked, sees to that again. No link that lies below the folder is followed: what is not a
+/// plain file or folder of the backup's own is refused. Names come from digests and checked texts only. Whoever may
+/// write into the folder could still put a link in a folder's place between the look and the write of an object.
 ///
 /// Its calls wait for the disk on the thread that makes them. Tasks, which share their threads with others, use it
 /// through a ``ThreadedStore``.
@@ -102,9 +103,10 @@ package final class FolderStore: BackupStore, BlockingStore {
     }
 
     package func get(_ name: String, limit: Int) throws(BackupError) -> [UInt8] {
-        try checkFolders(of: name)
         let path = "\(place)/\(name)"
-        let file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        let (folder, own) = try openFolder(of: name)
+        defer { Glibc.close(folder) }
+        let file = unsafe openat(folder, own, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         guard file >= 0 else {
             if errno == ENOENT { throw .missing(object: path) }
             if errno == ELOOP { throw .notOfABackup(object: path, reason: "it is a link") }
@@ -141,21 +143,15 @@ package final class FolderStore: BackupStore, BlockingStore {
 
     private func list(_ prefix: String, depth: Int, into objects: inout [BackupObject]) throws(BackupError) {
         let path = "\(place)/\(prefix.dropLast())"
-        guard let directory = unsafe opendir(path) else {
-            if errno == ENOENT { return }
-            throw Self.failure(path, "listed")
-        }
-        defer { unsafe closedir(directory) }
+        guard let folder = try openFolder(prefix.dropLast()) else { return }
+        defer { Glibc.close(folder) }
         // Whoever has the lock writes no object again that is listed.
         let isWriting = lockFile.withLock { $0 != nil }
-        if isWriting, unsafe fsync(dirfd(directory)) != 0 { throw Self.failure(path, "made durable") }
-        while let entry = unsafe readdir(directory) {
-            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
-                unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-            }
-            if name.hasPrefix(".") || name.hasSuffix(Self.partialSuffix) { continue }
+        if isWriting, fsync(folder) != 0 { throw Self.failure(path, "made durable") }
+        guard let names = Self.names(in: folder) else { throw Self.failure(path, "listed") }
+        for name in names where !name.hasSuffix(Self.partialSuffix) {
             var status = stat()
-            guard unsafe lstat("\(path)/\(name)", &status) == 0 else {
+            guard unsafe fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
                 if errno == ENOENT { continue }
                 throw Self.failure("\(path)/\(name)", "examined")
             }
@@ -173,12 +169,13 @@ package final class FolderStore: BackupStore, BlockingStore {
 
     package func remove(_ name: String) throws(BackupError) {
         let path = "\(place)/\(name)"
-        try checkFolders(of: name)
-        guard unsafe unlink(path) == 0 else {
+        let (folder, own) = try openFolder(of: name)
+        defer { Glibc.close(folder) }
+        guard unsafe unlinkat(folder, own, 0) == 0 else {
             if errno == ENOENT { return }
             throw Self.failure(path, "removed")
         }
-        try syncFolder(of: path)
+        guard fsync(folder) == 0 else { throw Self.failure(path, "removed durably") }
     }
 
     /// Removes what writes that were cut off left behind; how many there were. The lock must be held. An archive is
@@ -186,7 +183,7 @@ package final class FolderStore: BackupStore, BlockingStore {
     package func removePartial() throws(BackupError) -> Int {
         let blocks = (0..<256).map { "blocks/" + Self.hex($0) }
         let segments = (0..<256).map { "segments/" + Self.hex($0) }
-        let archives = Self.names(in: "\(place)/archives").map { "archives/\($0)" }
+        let archives = names(in: "archives").map { "archives/\($0)" }
         return removePartial(in: ["manifests"] + blocks, leastAge: 0)
             + removePartial(in: segments + archives, leastAge: 86_400)
     }
@@ -195,8 +192,11 @@ package final class FolderStore: BackupStore, BlockingStore {
         var count = 0
         let now = time(nil)
         for folder in folders {
-            for name in Self.names(in: "\(place)/\(folder)") where name.hasSuffix(Self.partialSuffix) {
-                count += Self.remove("\(place)/\(folder)/\(name)", leastAge: leastAge, now: now) ? 1 : 0
+            // What is no folder of the backup's has nothing of it.
+            guard let file = try? openFolder(folder[...]) else { continue }
+            defer { Glibc.close(file) }
+            for name in Self.names(in: file) ?? [] where name.hasSuffix(Self.partialSuffix) {
+                count += Self.remove(name, in: file, leastAge: leastAge, now: now) ? 1 : 0
             }
         }
         return count
@@ -205,29 +205,56 @@ package final class FolderStore: BackupStore, BlockingStore {
     /// Removes what writes of an object of the folder itself that were cut off left behind, but what is young: another
     /// may be writing it.
     package func removePartial(of name: String) {
+        guard let folder = try? openFolder("") else { return }
+        defer { Glibc.close(folder) }
         let now = time(nil)
-        for other in Self.names(in: place) where other.hasPrefix("\(name).") && other.hasSuffix(Self.partialSuffix) {
-            _ = Self.remove("\(place)/\(other)", leastAge: Self.longestWrite, now: now)
+        for other in Self.names(in: folder) ?? []
+        where other.hasPrefix("\(name).") && other.hasSuffix(Self.partialSuffix) {
+            _ = Self.remove(other, in: folder, leastAge: Self.longestWrite, now: now)
         }
     }
 
-    private static func remove(_ path: String, leastAge: Int, now: Int) -> Bool {
+    private static func remove(_ name: String, in folder: Int32, leastAge: Int, now: Int) -> Bool {
         var status = stat()
-        guard unsafe lstat(path, &status) == 0, now - status.st_mtim.tv_sec >= leastAge else { return false }
-        return unsafe unlink(path) == 0
+        guard unsafe fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0,
+            now - status.st_mtim.tv_sec >= leastAge
+        else { return false }
+        return unsafe unlinkat(folder, name, 0) == 0
     }
 
-    private static func names(in path: String) -> [String] {
-        guard let directory = unsafe opendir(path) else { return [] }
-        defer { unsafe closedir(directory) }
+    /// What is in a folder of the backup's; nothing where it is none.
+    private func names(in folder: String) -> [String] {
+        guard let file = try? openFolder(folder[...]) else { return [] }
+        defer { Glibc.close(file) }
+        return Self.names(in: file) ?? []
+    }
+
+    /// What is in an open folder, but what begins with a dot; nil, with `errno`, when it cannot be read to its end.
+    private static func names(in folder: Int32) -> [String]? {
+        // Another descriptor: the directory's is closed with it.
+        let file = unsafe openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        guard let directory = unsafe fdopendir(file) else {
+            let code = errno
+            Glibc.close(file)
+            errno = code
+            return nil
+        }
+        defer {
+            let code = errno
+            unsafe closedir(directory)
+            errno = code
+        }
         var names: [String] = []
-        while let entry = unsafe readdir(directory) {
+        while true {
+            // The end and a failure look alike but for this.
+            errno = 0
+            guard let entry = unsafe readdir(directory) else { return errno == 0 ? names : nil }
             let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
                 unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
             }
             if !name.hasPrefix(".") { names.append(name) }
         }
-        return names
     }
 
     private static func hex(_ number: Int) -> String {
@@ -253,8 +280,37 @@ package final class FolderStore: BackupStore, BlockingStore {
         }
     }
 
-    private func checkFolders(of name: String) throws(BackupError) {
-        for folder in folders(of: name) { try check(folder, of: name) }
+    /// The folder of an object, open, and the object's name in it.
+    private func openFolder(of name: String) throws(BackupError) -> (file: Int32, name: String) {
+        let end = name.lastIndex(of: "/")
+        guard let file = try openFolder(end.map { name[..<$0] } ?? "") else {
+            throw .missing(object: "\(place)/\(name)")
+        }
+        return (file, end.map { String(name[name.index(after: $0)...]) } ?? name)
+    }
+
+    /// A folder of the backup's, open; nil when there is none. What leads to it from the backup's own is no link.
+    private func openFolder(_ folder: Substring) throws(BackupError) -> Int32? {
+        var path = place
+        var file = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        var code = errno
+        // A disk that is away is not a place without anything in it.
+        if file < 0, code == ENOENT { throw Self.failure(place, "opened") }
+        for part in folder.split(separator: "/") where file >= 0 {
+            path += "/\(part)"
+            let inner = unsafe openat(file, String(part), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
+            code = errno
+            Glibc.close(file)
+            file = inner
+        }
+        if file >= 0 { return file }
+        switch code {
+        case ENOENT: return nil
+        case ENOTDIR, ELOOP: throw .notOfABackup(object: path, reason: "it is a link or a file, not a folder")
+        default:
+            errno = code
+            throw Self.failure(path, "opened")
+        }
     }
 
     private func check(_ folder: String, of name: String) throws(BackupError) {

@@ -47,6 +47,8 @@ package final class ObjectStore: BackupStore {
         signature = RequestSignature(credentials: options.credentials, region: options.region)
         var configuration = HTTPClient.Configuration()
         configuration.timeout = .init(connect: .seconds(10), read: .seconds(60))
+        // A port that refuses says so at once. Whether it is asked again is decided here, and nowhere else.
+        configuration.connectionPool.retryConnectionEstablishment = false
         configuration.redirectConfiguration = .disallow
         configuration.httpVersion = .http1Only
         configuration.decompression = .disabled

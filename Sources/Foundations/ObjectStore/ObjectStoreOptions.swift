@@ -1,4 +1,6 @@
+internal import ClusterModel
 internal import FoundationEssentials
+internal import Glibc
 
 /// Where an object store is and who asks, from the variables and files that other programs for such stores read too.
 package struct ObjectStoreOptions: Sendable {
@@ -49,6 +51,12 @@ package struct ObjectStoreOptions: Sendable {
         guard endpoint.hasPrefix("https://") || endpoint.hasPrefix("http://") else {
             throw Problem(description: "the endpoint '\(endpoint)' is no http or https address")
         }
+        guard endpoint.hasPrefix("https://") || Self.isLoopback(endpoint) else {
+            throw Problem(
+                description: "the endpoint \(endpoint) is beyond this machine, and with http everyone between could "
+                    + "read the faces that are sent there; use https"
+            )
+        }
         var credentials: RequestSignature.Credentials
         if let accessKey = value("AWS_ACCESS_KEY_ID"), let secretKey = value("AWS_SECRET_ACCESS_KEY") {
             credentials = .init(accessKey: accessKey, secretKey: secretKey)
@@ -56,7 +64,7 @@ package struct ObjectStoreOptions: Sendable {
         } else {
             let file = value("AWS_SHARED_CREDENTIALS_FILE") ?? value("HOME").map { "\($0)/.aws/credentials" }
             let profile = value("AWS_PROFILE") ?? "default"
-            guard let file, let found = Self.credentials(inFile: file, profile: profile) else {
+            guard let file, let found = try Self.credentials(inFile: file, profile: profile) else {
                 throw Problem(
                     description: "there are no keys for \(place): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
                         + "AWS_SHARED_CREDENTIALS_FILE to a file with the profile '\(profile)'"
@@ -82,7 +90,24 @@ package struct ObjectStoreOptions: Sendable {
             }
     }
 
-    private static func credentials(inFile path: String, profile: String) -> RequestSignature.Credentials? {
+    /// Whether requests to an endpoint with http stay on this machine.
+    private static func isLoopback(_ endpoint: String) -> Bool {
+        let authority = endpoint.dropFirst("http://".count).prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+        let isBracketed = authority.hasPrefix("[")
+        let host = isBracketed ? authority.dropFirst().prefix { $0 != "]" } : authority.prefix { $0 != ":" }
+        // What is before an @ is no host.
+        return !authority.contains("@") && NodeAddress(host: String(host), port: 0).isLoopback
+    }
+
+    /// Nil without such a file, or such a profile in it.
+    private static func credentials(
+        inFile path: String,
+        profile: String
+    ) throws(Problem) -> RequestSignature.Credentials? {
+        var status = stat()
+        if unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_mode & 0o077 != 0 {
+            throw Problem(description: "the keys in \(path) can be read by other users; run: chmod 600 \(path)")
+        }
         guard let data = try? Data(contentsOf: URL(filePath: path)), data.count <= 1 << 20 else { return nil }
         return credentials(inText: String(decoding: data, as: UTF8.self), profile: profile)
     }

@@ -22,6 +22,7 @@ package struct RetryPolicy: Hashable, Sendable {
     )
     /// For who says that the store is away, and comes again by itself.
     package static let brief = RetryPolicy(
+        leastAttempts: 2,
         time: .seconds(3),
         firstPause: .milliseconds(200),
         longestPause: .seconds(2)

@@ -26,14 +26,56 @@ import Synchronization
         }
     }
 
-    /// Starts a thread that runs `body` once.
+    /// Pause before a thread that was refused is asked for again.
+    private static let refusalPause = Duration.milliseconds(100)
+    /// How often one is asked for that nothing can go on without.
+    private static let attemptLimit = 100
+
+    /// Starts a thread that runs `body` once. Where the system has none to give it waits for one, ten seconds at most:
+    /// threads of this process end, too.
     ///
     /// - Parameter name: at most 15 bytes, as shown by `top -H`.
     package init(name: String, priority: Priority = .normal, _ body: @escaping @Sendable () -> Void) {
+        handle = Self.startWaiting(name, priority, body)
+    }
+
+    /// The same, for work that can be turned away.
+    ///
+    /// - Throws: when the system has no thread to give now; then `body` is not run.
+    package init(
+        ifAllowed name: String,
+        priority: Priority = .normal,
+        _ body: @escaping @Sendable () -> Void
+    ) throws(ThreadRefusal) {
+        handle = try Self.start(name, priority, body)
+    }
+
+    private static func startWaiting(
+        _ name: String,
+        _ priority: Priority,
+        _ body: @escaping @Sendable () -> Void
+    ) -> pthread_t {
+        var attemptCount = 1
+        while true {
+            do throws(ThreadRefusal) {
+                return try start(name, priority, body)
+            } catch {
+                precondition(attemptCount < attemptLimit, "\(error)")
+                attemptCount += 1
+                ThreadTime.sleep(for: refusalPause)
+            }
+        }
+    }
+
+    private static func start(
+        _ name: String,
+        _ priority: Priority,
+        _ body: @escaping @Sendable () -> Void
+    ) throws(ThreadRefusal) -> pthread_t {
         precondition(name.utf8.count <= 15, "the kernel keeps 15 bytes of a thread's name")
         let box = unsafe Unmanaged.passRetained(
             Body {
-                Self.nameCurrentThread(name)
+                nameCurrentThread(name)
                 // On Linux a nice value belongs to a thread, and 0 is the calling one. It never gets more than the
                 // process was given.
                 let process = __priority_which_t(PRIO_PROCESS.rawValue)
@@ -51,8 +93,11 @@ import Synchronization
             },
             box.toOpaque()
         )
-        precondition(failure == 0, "the system refused a thread (error \(failure)); raise the limit on processes")
-        self.handle = handle
+        guard failure == 0 else {
+            unsafe box.release()
+            throw ThreadRefusal(code: failure)
+        }
+        return handle
     }
 
     /// Waits for the thread's end.
@@ -60,7 +105,8 @@ import Synchronization
         pthread_join(handle, nil)
     }
 
-    /// Runs blocking work on a thread made for it, and waits for its result without blocking the task.
+    /// Runs blocking work on a thread made for it, and waits for its result without blocking the task. Where the system
+    /// has no thread to give the work waits for one.
     ///
     /// Cancellation does not shorten the wait.
     package static func run<R: Sendable>(
@@ -68,15 +114,12 @@ import Synchronization
         priority: Priority = .normal,
         _ body: @escaping @Sendable () -> R
     ) async -> R {
-        let relay = relay
-        return await withCheckedContinuation { continuation in
-            let thread = WorkerThread(name: name, priority: priority) {
-                let result = body()
-                let isQueued = relay.submit(.init(run: { continuation.resume(returning: result) }, abandon: {}))
-                precondition(isQueued, "it has no limit, and is never stopped")
-            }
-            thread.detach()
+        let wait = Wait<R>()
+        _ = await begin(name: name, priority: priority, endingIn: wait, body)
+        guard let result = await withCheckedContinuation({ wait.begin($0) }) else {
+            preconditionFailure("it ends with a result, and by nothing else")
         }
+        return result
     }
 
     /// The same, for work that may never end: nil once the task is cancelled. The thread goes on by itself then, and
@@ -86,19 +129,41 @@ import Synchronization
         priority: Priority = .normal,
         _ body: @escaping @Sendable () -> R
     ) async -> R? {
-        let (wait, relay) = (Wait<R>(), relay)
+        let wait = Wait<R>()
         return await withTaskCancellationHandler {
-            await withCheckedContinuation { (continuation: CheckedContinuation<R?, Never>) in
-                wait.begin(continuation)
-                let thread = WorkerThread(name: name, priority: priority) {
+            guard await begin(name: name, priority: priority, endingIn: wait, givesUp: true, body) else { return nil }
+            return await withCheckedContinuation { wait.begin($0) }
+        } onCancel: {
+            wait.end(nil)
+        }
+    }
+
+    /// Starts a thread as soon as there is one.
+    ///
+    /// - Parameter givesUp: whether it waits for one only as long as the task is not cancelled.
+    /// - Returns: false when `body` is not run.
+    private static func begin<R: Sendable>(
+        name: String,
+        priority: Priority,
+        endingIn wait: Wait<R>,
+        givesUp: Bool = false,
+        _ body: @escaping @Sendable () -> R
+    ) async -> Bool {
+        let relay = relay
+        while true {
+            do throws(ThreadRefusal) {
+                let thread = try WorkerThread(ifAllowed: name, priority: priority) {
                     let result = body()
                     let isQueued = relay.submit(.init(run: { wait.end(result) }, abandon: {}))
                     precondition(isQueued, "it has no limit, and is never stopped")
                 }
                 thread.detach()
+                return true
+            } catch {
+                if givesUp, Task.isCancelled { return false }
+                // In a task of its own, which nobody cancels: it would not sleep in one that was.
+                _ = await Task { try? await Task.sleep(for: refusalPause) }.value
             }
-        } onCancel: {
-            wait.end(nil)
         }
     }
 
@@ -127,25 +192,32 @@ import Synchronization
             case unbegun
             /// Can move to: `ended`.
             case waiting(CheckedContinuation<R?, Never>)
-            case ended
+            case ended(R?)
         }
 
         private let state = Mutex(State.unbegun)
 
         func begin(_ continuation: CheckedContinuation<R?, Never>) {
-            let isOver = state.withLock { state in
-                guard case .unbegun = state else { return true }
+            let end = state.withLock { state -> R?? in
+                if case .ended(let result) = state { return .some(result) }
                 state = .waiting(continuation)
-                return false
+                return nil
             }
-            if isOver { continuation.resume(returning: nil) }
+            if let end { continuation.resume(returning: end) }
         }
 
+        /// Only the first end counts.
         func end(_ result: R?) {
             let continuation = state.withLock { state -> CheckedContinuation<R?, Never>? in
-                defer { state = .ended }
-                guard case .waiting(let continuation) = state else { return nil }
-                return continuation
+                switch state {
+                case .ended: return nil
+                case .unbegun:
+                    state = .ended(result)
+                    return nil
+                case .waiting(let continuation):
+                    state = .ended(nil)
+                    return continuation
+                }
             }
             continuation?.resume(returning: result)
         }

@@ -166,6 +166,24 @@ import Testing
         }
     }
 
+    /// The clock was set back since: the list would stand still until it shows that time again.
+    @Test func aListOfALaterTimeWasNotJustWritten() async throws {
+        try await Self.withStore { store in
+            var archiver = Archiver(store)
+            func isJustWritten(_ now: Int64) -> Bool {
+                archiver.book.wasWritten(within: 10_000, before: Timestamp(milliseconds: now))
+            }
+            #expect(!isJustWritten(0))
+            try archiver.list(
+                [archiver.start(Self.shards[0], at: Self.position(38, at: 1000))],
+                until: 1000,
+                now: 50_000
+            )
+            #expect(isJustWritten(50_000) && isJustWritten(59_999) && !isJustWritten(60_000))
+            #expect(!isJustWritten(49_999) && !isJustWritten(0))
+        }
+    }
+
     @Test func aMomentLeadsToTheLastEntryOfEveryShardUntilThen() async throws {
         try await Self.withStore { store in
             _ = try Self.archive(store, rounds: 4)

@@ -53,6 +53,24 @@ import Testing
         #expect(!filter.isErased(other))
     }
 
+    @Test func whatAnEarlierLedgerHasAndALaterOneShouldHaveIsCounted() {
+        let faces = (0..<5).map { FaceID(high: UInt64($0), low: 7) }
+        let versions = (0..<5).map { FaceVersion(epoch: 4, sequence: 50 + UInt64($0)) }
+        let all = Array(zip(faces, versions))
+        let time = 3 * Self.hour
+        let earlier = Self.ledger(since: -5, until: 4 * Self.hour, at: time, all)
+        #expect(Self.ledger(since: -5, until: 9 * Self.hour, at: time, all.reversed()).missingCount(of: earlier) == 0)
+        // By the clock of another replica.
+        #expect(Self.ledger(since: -5, until: 9 * Self.hour, at: 9, all).missingCount(of: earlier) == 0)
+        let fewer = Self.ledger(since: -5, until: 9 * Self.hour, at: time, [all[1], all[3]])
+        #expect(fewer.missingCount(of: earlier) == 3)
+        let other = (faces[0], FaceVersion(epoch: 5, sequence: 60))
+        #expect(Self.ledger(since: -5, until: 9 * Self.hour, [other] + all[1...]).missingCount(of: earlier) == 1)
+        // What is as old as that was forgotten in time.
+        let forgetful = Self.ledger(since: time - Self.minute, until: 9 * Self.hour)
+        #expect(forgetful.missingCount(of: earlier) == 0)
+    }
+
     @Test func ledgersHaveToReachBackToTheBackupWithoutAGap() {
         func known(_ spans: [(Int64, Int64)]) -> Int64? {
             var filter = ErasureFilter(for: Self.manifest)

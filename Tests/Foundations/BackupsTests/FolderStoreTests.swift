@@ -42,6 +42,19 @@ import Testing
         }
     }
 
+    /// A disk that is not mounted any more, of which the place was a folder.
+    @Test func aPlaceThatHasGoneIsNoEmptyPlace() async throws {
+        try await Self.withFolder { folder in
+            let store = try FolderStore(folder, createsFolder: true)
+            #expect(try store.list(BackupName.archivePrefix).isEmpty)
+            try FileManager.default.removeItem(atPath: folder)
+            let listing = #expect(throws: BackupError.self) { try store.list(BackupName.archivePrefix) }
+            #expect("\(listing!)" == "\(folder): it cannot be opened: no such file or directory")
+            let reading = #expect(throws: BackupError.self) { try store.get(BackupName.manifest(of: "a"), limit: 9) }
+            #expect(reading == listing)
+        }
+    }
+
     @Test func objectsAreKeptAndRead() async throws {
         try await Self.withFolder { folder in
             let store = try FolderStore(folder, createsFolder: true)
@@ -128,6 +141,41 @@ import Testing
             #expect(throws: BackupError.self) { try store.remove(name) }
             #expect(try files.contentsOfDirectory(atPath: "\(folder)/elsewhere").isEmpty)
         }
+    }
+
+    /// Whoever may write in the backup's folder may not have others' files listed or removed.
+    @Test func aLinkInAFoldersPlaceLeadsNowhere() throws {
+        let root = NSTemporaryDirectory() + "mien-linked-\(UUID())"
+        defer { try? FileManager.default.removeItem(atPath: root) }
+        let files = FileManager.default
+        let other = "\(root)/other"
+        try files.createDirectory(atPath: "\(other)/ab", withIntermediateDirectories: true)
+        let names = ["a-1", "a-2.partial", "ab/cd", "ab/ce.partial"]
+        for name in names { #expect(files.createFile(atPath: "\(other)/\(name)", contents: Data([1]))) }
+        let folder = "\(root)/backups"
+        let store = try FolderStore(folder, createsFolder: true)
+        try store.put("blocks/aa/aa", [1])
+        for linked in ["manifests", "archives", "blocks/ab"] {
+            try files.createSymbolicLink(atPath: "\(folder)/\(linked)", withDestinationPath: other)
+        }
+        try store.lock()
+        for prefix in ["manifests/", "archives/", "archives/ab/", "blocks/", "blocks/ab/", "blocks/ab/ab/"] {
+            #expect(throws: BackupError.self, "\(prefix)") { try store.list(prefix) }
+        }
+        for name in ["manifests/a-1", "archives/ab/cd", "blocks/ab/a-1"] {
+            #expect(throws: BackupError.self, "\(name)") { try store.get(name, limit: 100) }
+            #expect(throws: BackupError.self, "\(name)") { try store.remove(name) }
+            #expect(throws: BackupError.self, "\(name)") { try store.put(name, [2]) }
+        }
+        #expect(try store.removePartial() == 0)
+        for name in names { #expect(files.contents(atPath: "\(other)/\(name)") == Data([1]), "\(name)") }
+        #expect(try files.contentsOfDirectory(atPath: "\(other)/ab").count == 2)
+        // The place itself may be one: whoever names it has chosen so.
+        try files.createSymbolicLink(atPath: "\(root)/place", withDestinationPath: folder)
+        let placed = try FolderStore("\(root)/place", createsFolder: false)
+        #expect(try placed.get("blocks/aa/aa", limit: 100) == [1])
+        try placed.remove("blocks/aa/aa")
+        #expect(try placed.list("blocks/aa/").isEmpty)
     }
 
     @Test func whatWasCutOffIsNoObject() async throws {

@@ -148,6 +148,28 @@ import Testing
         }
     }
 
+    /// Each attempt would take the ten seconds that a connection may, were it made again until then.
+    @Test func aPortThatRefusesIsNotWaitedFor() async throws {
+        let server = try await ScriptedServer.start { _, _ in .close }
+        await server.stop()
+        let store = ObjectStore(
+            ObjectStoreOptions(
+                bucket: "some-bucket",
+                prefix: "mien/",
+                endpoint: server.endpoint,
+                region: "us-east-1",
+                credentials: .init(accessKey: "a", secretKey: "b")
+            ),
+            retries: Self.quick,
+            group: MultiThreadedEventLoopGroup.singleton
+        )
+        let began = ContinuousClock.now
+        let error = await #expect(throws: BackupError.self) { try await store.list("manifests/") }
+        #expect(error?.description.contains("after \(Self.quick.leastAttempts) attempts") == true)
+        #expect(ContinuousClock.now - began < .seconds(30))
+        await store.close()
+    }
+
     @Test func aStoreThatHasNeverAnsweredIsNotWaitedFor() async throws {
         try await Self.withStore { _ in
             .close

@@ -1,4 +1,5 @@
 import FaceModel
+import Foundation
 import ObjectStore
 import Testing
 
@@ -143,6 +144,46 @@ import Testing
         ] {
             #expect(throws: ObjectStoreOptions.Problem.self, "\(place)") {
                 try ObjectStoreOptions(place: place, environment: environment)
+            }
+        }
+    }
+
+    /// Faces go there, and with http everyone between could read them.
+    @Test func beyondThisMachineOnlyHttpsIsSpoken() throws {
+        func options(_ endpoint: String) throws -> ObjectStoreOptions {
+            let variables = Self.keys.merging(["AWS_ENDPOINT_URL": endpoint]) { $1 }
+            return try ObjectStoreOptions(place: "s3://some-bucket/x", environment: variables)
+        }
+        for host in ["127.0.0.1:9000", "127.0.0.2", "localhost:9000/minio", "[::1]:9000", "LOCALHOST"] {
+            #expect(try options("http://\(host)").endpoint == "http://\(host)")
+        }
+        for host in [
+            "objects.example.org", "10.0.0.1:9000", "localhost.example.org", "127.0.0.1@10.0.0.1",
+            "127.0.0.1:9000@10.0.0.1/x", "127.0.0.1.example.org", "[fd00::1]:9000", "", "/127.0.0.1",
+        ] {
+            #expect(throws: ObjectStoreOptions.Problem.self, "\(host)") { try options("http://\(host)") }
+            if !host.isEmpty { #expect(try options("https://\(host)").endpoint == "https://\(host)") }
+        }
+        let error = #expect(throws: ObjectStoreOptions.Problem.self) { try options("http://objects.example.org") }
+        #expect(error?.description.contains("use https") == true)
+    }
+
+    /// As of a token: keys that anybody can read are no secret.
+    @Test func aFileOfKeysThatOthersCanReadIsRefused() throws {
+        let path = NSTemporaryDirectory() + "mien-keys-\(UUID())"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try "[default]\naws_access_key_id=one\naws_secret_access_key=two\n"
+            .write(toFile: path, atomically: false, encoding: .utf8)
+        func options() throws -> ObjectStoreOptions {
+            try ObjectStoreOptions(place: "s3://some-bucket/x", environment: ["AWS_SHARED_CREDENTIALS_FILE": path])
+        }
+        for (mode, isTaken) in [(0o600, true), (0o640, false), (0o644, false), (0o606, false)] {
+            try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
+            if isTaken {
+                #expect(try options().credentials.secretKey == "two")
+            } else {
+                let error = #expect(throws: ObjectStoreOptions.Problem.self) { try options() }
+                #expect(error?.description.contains("chmod 600 \(path)") == true)
             }
         }
     }

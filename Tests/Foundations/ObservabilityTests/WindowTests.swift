@@ -44,4 +44,11 @@ struct LogAllowanceTests {
         #expect(allowance.take(now: start + .seconds(1)) == 2)
         #expect(allowance.take(now: start + .seconds(1)) == 0)
     }
+
+    @Test func aFewAtOnceAreFewInALongTime() {
+        var allowance = LogAllowance(3, per: .seconds(10))
+        let start = ContinuousClock.now
+        let taken = (0..<1000).map { allowance.take(now: start + .milliseconds(25 * $0)) }
+        #expect(taken.compactMap(\.self) == [0, 0, 0, 397, 0, 0, 397, 0, 0])
+    }
 }

@@ -77,3 +77,23 @@ struct WorkerThreadTests {
         let value = Atomic<Int32>(.min)
     }
 }
+
+struct ThreadSourceTests {
+    @Test func aThreadThatIsRefusedRunsNothing() throws {
+        let source = ThreadSource { name in name != "refused" }
+        #expect(throws: ThreadRefusal.self) { try source.start(name: "refused") { Issue.record("it ran") } }
+        #expect(throws: ThreadRefusal.self) { try source.reserve(name: "refused", priority: .normal) }
+        let isDone = OneWayFlag()
+        try source.start(name: "taken") { isDone.set() }.join()
+        #expect(isDone.isSet)
+    }
+
+    @Test func aReservedThreadRunsWhatItIsGivenOrNothing() throws {
+        let isDone = OneWayFlag()
+        let reserved = try ThreadSource().reserve(name: "reserved", priority: .normal)
+        reserved.begin { isDone.set() }.join()
+        #expect(isDone.isSet)
+        // One that is given nothing ends.
+        for _ in 0..<100 { _ = try ThreadSource().reserve(name: "unused", priority: .background) }
+    }
+}

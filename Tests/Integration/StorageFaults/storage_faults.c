@@ -49,8 +49,7 @@ static int (*next_ftruncate)(int, off_t);
 static int (*next_posix_fallocate)(int, off_t, off_t);
 static int (*next_mkdir)(const char *, mode_t);
 static int (*next_rename)(const char *, const char *);
-static int (*next_unlink)(const char *);
-static int (*next_rmdir)(const char *);
+static int (*next_unlinkat)(int, const char *, int);
 static int (*next_clock_gettime)(clockid_t, struct timespec *);
 static int (*next_gettimeofday)(struct timeval *, void *);
 
@@ -81,8 +80,7 @@ __attribute__((constructor)) static void begin(void) {
     next_posix_fallocate = dlsym(RTLD_NEXT, "posix_fallocate");
     next_mkdir = dlsym(RTLD_NEXT, "mkdir");
     next_rename = dlsym(RTLD_NEXT, "rename");
-    next_unlink = dlsym(RTLD_NEXT, "unlink");
-    next_rmdir = dlsym(RTLD_NEXT, "rmdir");
+    next_unlinkat = dlsym(RTLD_NEXT, "unlinkat");
     next_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
     next_gettimeofday = dlsym(RTLD_NEXT, "gettimeofday");
     meant = getenv("STORAGE_FAULTS_FILE");
@@ -355,12 +353,12 @@ int mkdir(const char *path, mode_t mode) {
     return result;
 }
 
-static int remove_name(const char *path, int (*next)(const char *)) {
+int unlinkat(int at, const char *path, int flags) {
     struct place place;
-    if (!find_place(AT_FDCWD, path, &place)) return next(path);
+    if (!find_place(at, path, &place)) return next_unlinkat(at, path, flags);
     begin_call();
-    uint64_t inode = inode_at(AT_FDCWD, path);
-    int result = next(path);
+    uint64_t inode = inode_at(at, path);
+    int result = next_unlinkat(at, path, flags);
     int saved = errno;
     if (result == 0) note_name(inode, 7, &place);
     end_call();
@@ -368,8 +366,8 @@ static int remove_name(const char *path, int (*next)(const char *)) {
     return result;
 }
 
-int unlink(const char *path) { return remove_name(path, next_unlink); }
-int rmdir(const char *path) { return remove_name(path, next_rmdir); }
+int unlink(const char *path) { return unlinkat(AT_FDCWD, path, 0); }
+int rmdir(const char *path) { return unlinkat(AT_FDCWD, path, AT_REMOVEDIR); }
 
 int rename(const char *from, const char *to) {
     struct place old, new;

@@ -22,13 +22,15 @@ final class CopyReadAhead: Sendable {
         self.environment = environment
     }
 
-    /// Begins to read ahead; the thread ends once `end` was called.
+    /// Begins to read ahead; the thread ends once `end` was called. Nil when there is no thread to be had: the copy is
+    /// made all the same.
     static func begin(
         _ environment: Environment,
         priority: WorkerThread.Priority
-    ) -> (reading: CopyReadAhead, thread: WorkerThread) {
+    ) -> (reading: CopyReadAhead, thread: WorkerThread)? {
         let reading = CopyReadAhead(environment)
-        return (reading, WorkerThread(name: "lmdb-ahead", priority: priority) { try? reading.run() })
+        let thread = try? WorkerThread(ifAllowed: "lmdb-ahead", priority: priority) { try? reading.run() }
+        return thread.map { (reading, $0) }
     }
 
     /// The copy has come so far.

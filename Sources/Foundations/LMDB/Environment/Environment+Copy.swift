@@ -66,11 +66,18 @@ extension Environment {
         guard unsafe socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw LMDBError(errno: errno, path: path) }
         let (source, sink) = (ends[0], ends[1])
         let result = Atomic<Int32>(MDB_SUCCESS)
-        let writer = WorkerThread(name: "lmdb-copy", priority: pace.priority) {
-            let code = unsafe mdb_env_copyfd2(self.handle, sink, compacting ? UInt32(MDB_CP_COMPACT) : 0)
-            result.store(code, ordering: .releasing)
-            // The reader meets the end.
-            shutdown(sink, Int32(SHUT_WR))
+        let writer: WorkerThread
+        do throws(ThreadRefusal) {
+            writer = try WorkerThread(ifAllowed: "lmdb-copy", priority: pace.priority) {
+                let code = unsafe mdb_env_copyfd2(self.handle, sink, compacting ? UInt32(MDB_CP_COMPACT) : 0)
+                result.store(code, ordering: .releasing)
+                // The reader meets the end.
+                shutdown(sink, Int32(SHUT_WR))
+            }
+        } catch {
+            Glibc.close(source)
+            Glibc.close(sink)
+            throw LMDBError(errno: EAGAIN, path: path)
         }
         // The copy of all pages, free ones too, goes by the file and not by its tables.
         let ahead = options.readsSinglePages && compacting ? CopyReadAhead.begin(self, priority: pace.priority) : nil

@@ -92,7 +92,6 @@ package enum LabelValue {
     package static let taken = "taken"
     package static let failed = "failed"
     package static let done = "done"
-    package static let changed = "changed"
     package static let won = "won"
     package static let lost = "lost"
     package static let sound = "sound"

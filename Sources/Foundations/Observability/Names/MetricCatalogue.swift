@@ -291,7 +291,7 @@ package enum MetricCatalogue {
         "mien_recall_checks_total",
         .counter,
         [.status],
-        "Searches repeated with exact to see what they had missed: done, or given up: busy, changed, failed"
+        "Searches repeated with exact to see what they had missed: done, or given up: busy, failed"
     )
     package static let recallCompared = Metric(
         "mien_recall_compared_total",
@@ -309,7 +309,7 @@ package enum MetricCatalogue {
         "mien_live_recall",
         .gauge,
         [.kind, .effort],
-        "Share found of what was compared since the start; 1 less it is the share of mates that are missed"
+        "Share found of what was compared since the start, whatever recall was asked for"
     )
     package static let liveRecallLow = Metric(
         "mien_live_recall_low",
@@ -327,7 +327,7 @@ package enum MetricCatalogue {
         "mien_recall_miss_ratio",
         .gauge,
         [.collection],
-        "How many times as many mates were missed as promised, at least; searches aim that much higher"
+        "How many times as many mates were missed as promised, at least, of the recall where it is most"
     )
     package static let queueLength = Metric(
         "mien_queue_length",
@@ -492,7 +492,7 @@ package enum MetricCatalogue {
     package static let freeDisk = Metric(
         "mien_free_disk_bytes",
         .gauge,
-        "Free disk under the data folder, less what snapshots for a backup have yet to take"
+        "Free disk under the node's data folder; of a worker less what snapshots for a backup have yet to take"
     )
 
     package static let all: [MetricDescription] = [
