@@ -163,6 +163,31 @@ struct CodecLimitTests {
         #expect(refusal(last)?.code == .invalidRequest)
     }
 
+    /// It is shown on terminals and logged wherever a worker is named.
+    @Test(arguments: [0, 0x0a, 0x1b, 0x20, 0x2f, 0x7f] as [UInt8])
+    func aHostThatIsNeitherANameNorNumbersIsRefused(byte: UInt8) throws {
+        let heartbeat = try #require(MessageSamples.all.lazy.compactMap { $0 as? Heartbeat }.first)
+        var payload = Wire.payloadBytes(heartbeat)
+        let host = Array(MessageSamples.address.host.utf8)
+        let start = try #require(payload.indices.first { payload[$0...].starts(with: host) })
+        payload[start + 1] = byte
+        #expect(
+            throws: WireDecodingError.invalid(field: "host", rule: "it has letters, digits and .-_:%[] only")
+        ) { try Wire.decode(payload, like: heartbeat) }
+    }
+
+    /// Coordinators may have recorded others, of builds that took any text, and tell of all workers in one answer.
+    @Test(arguments: [
+        ("worker-1.Example", "worker-1.Example"), ("fe80::1%eth0", "fe80::1%eth0"), ("[::1]", "[::1]"),
+        ("a\u{1B}[2J\n", "a_[2J_"),
+    ])
+    func whatIsInAHostIsReadBackOrReplaced(host: String, expected: String) throws {
+        var heartbeat = try #require(MessageSamples.all.lazy.compactMap { $0 as? Heartbeat }.first)
+        heartbeat.address = NodeAddress(host: host, port: 7401)
+        let read = try Wire.decode(Wire.payloadBytes(heartbeat), like: heartbeat)
+        #expect(read.address == NodeAddress(host: expected, port: 7401))
+    }
+
     /// Whoever puts slices together counts on from where they end.
     @Test func slicesThatDoNotLieInsideTheirCopyAreRefused() {
         func slice(at offset: UInt64, of byteCount: UInt64, bytes: Int = 8) -> PartitionSlice {

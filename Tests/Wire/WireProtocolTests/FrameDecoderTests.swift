@@ -98,6 +98,48 @@ struct FrameDecoderTests {
         }
     }
 
+    @Test func aPayloadThatIsNotWantedIsDroppedAsItComesAndReported() throws {
+        let payload = [UInt8](repeating: 7, count: 1000)
+        let type = MessageType.enrolFaces.rawValue
+        // Nobody looks at what it is: its checksum is wrong.
+        let bytes = try header(payloadByteCount: 1000, type: type, payload: payload) + Wire.frameBytes(Pong())
+        for keptByteCount in [0, 1, 999] {
+            for pieceByteCount in [1, 500, bytes.count] {
+                var decoder = decoder()
+                let firstByteCount = FrameHeader.byteCount + keptByteCount
+                decoder.feed(ByteBuffer(bytes: bytes[..<firstByteCount]))
+                #expect(try decoder.next() == nil)
+                #expect(decoder.unfinishedHeader?.stream == 9)
+                decoder.skipPayload()
+                #expect(decoder.unfinishedHeader == nil)
+                #expect(decoder.unfinishedByteCount == FrameHeader.byteCount + 1000)
+                var events: [FrameDecoder.Event] = []
+                for start in stride(from: firstByteCount, to: bytes.count, by: pieceByteCount) {
+                    decoder.feed(ByteBuffer(bytes: bytes[start..<min(start + pieceByteCount, bytes.count)]))
+                    while let event = try decoder.next() { events.append(event) }
+                }
+                try #require(events.count == 2)
+                guard case .skipped(let skipped) = events[0], case .frame(let next) = events[1] else {
+                    Issue.record("after \(keptByteCount) bytes in pieces of \(pieceByteCount)")
+                    return
+                }
+                #expect(skipped.stream == 9 && skipped.typeNumber == type)
+                #expect(next.header.type == .pong && decoder.unfinishedByteCount == nil)
+            }
+        }
+    }
+
+    @Test func onlyAPayloadThatHasBegunIsSkipped() throws {
+        var decoder = decoder()
+        decoder.skipPayload()
+        decoder.feed(ByteBuffer(bytes: try Wire.frameBytes(Ping())))
+        guard case .frame(let frame) = try decoder.next() else {
+            Issue.record("no ping")
+            return
+        }
+        #expect(frame.header.type == .ping)
+    }
+
     @Test func aClaimedLengthTakesNoMemoryBeforeItsBytesCome() throws {
         var decoder = decoder(limit: 256 << 20)
         let claimed: UInt32 = 200 << 20

@@ -12,7 +12,8 @@ extension MessageSamples {
         shardIndex: 5,
         primary: secondNodeID,
         replicas: [.init(worker: secondNodeID, sequence: nil)],
-        epoch: Epoch(7)
+        epoch: Epoch(7),
+        away: [nodeID]
     )
 
     static let settlement = ReadLosses(

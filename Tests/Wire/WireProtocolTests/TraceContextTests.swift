@@ -60,9 +60,35 @@ struct TraceContextTests {
         #expect(header.flags == 1 && header.type == .describeCollection)
     }
 
-    /// Ids of zero, and a payload too short for them.
-    @Test func whatNamesNothingIsNone() throws {
-        for byteCount in [32, 31, 0] {
+    /// A frame whose flags say that it is traced, with a payload of so many zeros.
+    private func traced(_ message: some WireMessage, zeroCount: Int) throws -> [UInt8] {
+        let sound = try Frame.encode(message, stream: 3, payloadLimit: 4096)
+        var header = Array(sound.readableBytesView.prefix(FrameHeader.byteCount))
+        let bytes = [UInt8](repeating: 0, count: zeroCount)
+        header[0] = UInt8(zeroCount)
+        header[6] = 1
+        let checksum = bytes.withUnsafeBytes { CRC32C.checksum($0) }
+        withUnsafeBytes(of: checksum.littleEndian) { header.replaceSubrange(24..<28, with: $0) }
+        ChecksumFixture.seal(&header)
+        return header + bytes
+    }
+
+    /// Whatever the message is: also one without a field, for which nothing is too short.
+    @Test(arguments: [31, 8, 0])
+    func whatIsTooShortForATraceIsSkipped(byteCount: Int) throws {
+        for bytes in [
+            try traced(ListCollections(), zeroCount: byteCount), try traced(Ping(), zeroCount: byteCount),
+        ] {
+            guard case .unknown(let header)? = try decode(bytes, features: .traceContext) else {
+                Issue.record("a frame of \(byteCount) bytes is taken for a traced one")
+                continue
+            }
+            #expect(header.lacksTrace && header.stream == 3)
+        }
+    }
+
+    @Test func idsOfZeroNameNothing() throws {
+        for zeroCount in [32, 33] {
             let traced = try #require(TraceContext(traceparent: Self.traceparent))
             let sound = try Frame.encode(Ping(), stream: 3, payloadLimit: 4096, trace: traced)
             guard case .frame(let read)? = try decode(Array(sound.readableBytesView), features: .traceContext) else {
@@ -70,18 +96,12 @@ struct TraceContextTests {
                 continue
             }
             #expect(read.trace == traced && read.payload.readableBytes == 0)
-            var empty = Array(sound.readableBytesView.prefix(FrameHeader.byteCount))
-            let bytes = [UInt8](repeating: 0, count: byteCount)
-            empty[0] = UInt8(byteCount)
-            let checksum = bytes.withUnsafeBytes { CRC32C.checksum($0) }
-            withUnsafeBytes(of: checksum.littleEndian) { empty.replaceSubrange(24..<28, with: $0) }
-            ChecksumFixture.seal(&empty)
-            guard case .frame(let frame)? = try decode(empty + bytes, features: .traceContext) else {
+            let bytes = try self.traced(Ping(), zeroCount: zeroCount)
+            guard case .frame(let frame)? = try decode(bytes, features: .traceContext) else {
                 Issue.record("a frame that names no trace is a frame")
                 continue
             }
-            // What is too short is left for the message to be refused.
-            #expect(frame.trace == nil && frame.payload.readableBytes == (byteCount == 32 ? 0 : byteCount))
+            #expect(frame.trace == nil && frame.payload.readableBytes == zeroCount - TraceContext.byteCount)
         }
     }
 

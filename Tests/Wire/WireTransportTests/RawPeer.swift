@@ -1,6 +1,6 @@
+import Foundation
 import Glibc
 import NIOCore
-import NIOPosix
 import WireProtocol
 
 /// A plain blocking socket, for peers that do not behave as ours do.
@@ -57,8 +57,9 @@ final class RawPeer: Sendable {
             }
         }
         guard result == 0 else { throw Failure(call: "listen", number: errno) }
-        _ = NIOThreadPool.singleton.runIfActive(eventLoop: Fixture.group.next()) {
-            let accepted = accept(listener.descriptor, nil, nil)
+        // Not one of a pool: others keep such threads for as long as they wait.
+        Thread.detachNewThread {
+            let accepted = Self.again { accept(listener.descriptor, nil, nil) }
             if accepted >= 0 { body(RawPeer(descriptor: accepted)) }
         }
         return Int(UInt16(bigEndian: address.sin_port))
@@ -76,8 +77,8 @@ final class RawPeer: Sendable {
     func sendNow(_ bytes: [UInt8]) throws {
         var sent = 0
         while sent < bytes.count {
-            let count = bytes[sent...].withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            let count = bytes[sent...].withUnsafeBytes { left in
+                Self.again { Glibc.send(descriptor, left.baseAddress, left.count, Int32(MSG_NOSIGNAL)) }
             }
             guard count > 0 else { throw Failure(call: "send", number: errno) }
             sent += count
@@ -113,9 +114,19 @@ final class RawPeer: Sendable {
     /// The next bytes; nil when the other side has closed.
     func readNow() throws -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: 65_536)
-        let count = recv(descriptor, &bytes, bytes.count, 0)
+        let count = bytes.withUnsafeMutableBytes { room in
+            Self.again { recv(descriptor, room.baseAddress, room.count, 0) }
+        }
         if count < 0 && errno != ECONNRESET { throw Failure(call: "recv", number: errno) }
         return count > 0 ? Array(bytes[..<count]) : nil
+    }
+
+    /// Calls until no signal cuts it short: where a socket has a timeout, one that continues a stopped process does.
+    private static func again<Count: SignedInteger>(_ call: () -> Count) -> Count {
+        while true {
+            let result = call()
+            if result >= 0 || errno != EINTR { return result }
+        }
     }
 
     private static func loopback(port: Int) -> sockaddr_in {
@@ -127,6 +138,8 @@ final class RawPeer: Sendable {
     }
 
     private static func offThread<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
-        try await NIOThreadPool.singleton.runIfActive(body)
+        try await withCheckedThrowingContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
+        }
     }
 }

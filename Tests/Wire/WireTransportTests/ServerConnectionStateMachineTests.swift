@@ -47,7 +47,7 @@ struct ServerConnectionStateMachineTests {
 
     /// Of the features of later builds nobody knows here what they would be.
     @Test func featuresAreThoseThatBothSidesKnow() {
-        for (features, granted) in [(UInt64.max, UInt64(3)), (1, 1), (2, 2), (4, 0), (0, 0)] {
+        for (features, granted) in [(UInt64.max, UInt64(7)), (1, 1), (2, 2), (4, 4), (8, 0), (0, 0)] {
             var machine = machine()
             _ = machine.received(.hello, stream: 1)
             var hello = hello

@@ -163,14 +163,15 @@ enum Fixture {
     static func helloFrame(
         token: String = Fixture.token,
         lowest: UInt16 = 1,
-        highest: UInt16 = 1
+        highest: UInt16 = 1,
+        role: PeerRole = .client
     ) throws -> [UInt8] {
         try frame(
             Hello(
                 lowestVersion: lowest,
                 highestVersion: highest,
                 features: 0,
-                role: .client,
+                role: role,
                 token: token,
                 agent: "raw"
             )

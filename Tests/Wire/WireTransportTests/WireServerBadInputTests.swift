@@ -42,6 +42,39 @@ struct WireServerBadInputTests {
         }
     }
 
+    /// A request that is said to be traced, and has nothing of a trace; without a field it could be read all the same.
+    @Test func aTracedRequestThatIsTooShortIsRefusedAndTheConnectionGoesOn() async throws {
+        try await Fixture.withServer(Fixture.counting) { server in
+            let peer = try await RawPeer.connect(port: server.address.port)
+            let hello = Hello(
+                lowestVersion: 1,
+                highestVersion: 1,
+                features: WireFeatures.traceContext.rawValue,
+                role: .client,
+                token: Fixture.token,
+                agent: "raw"
+            )
+            try await peer.send(Fixture.frame(hello))
+            #expect(try await peer.readFrames(1).first?.header.type == .helloReply)
+            var bytes = try RawFrame.bytes(type: MessageType.ping.rawValue, flags: 1, stream: 11)
+            bytes += try RawFrame.bytes(
+                type: MessageType.listCollections.rawValue,
+                flags: 1,
+                stream: 12,
+                payload: [UInt8](repeating: 0, count: 31)
+            )
+            bytes += try Fixture.frame(DeleteCollection(name: "44"), stream: 13)
+            try await peer.send(bytes)
+            let frames = try await peer.readFrames(3)
+            #expect(frames.map(\.header.stream) == [11, 12, 13])
+            for frame in frames[..<2] {
+                let status = try status(frame)
+                #expect(status.code == .invalidRequest && status.message.contains("name the trace"), "\(status)")
+            }
+            #expect(frames[2].header.type == .collectionDeleted)
+        }
+    }
+
     @Test func limitsAreAnsweredByNameAndBound() async throws {
         let configuration = Fixture.configuration { $0.limits.batchRowCount = 10 }
         try await Fixture.withServer(Fixture.counting, configuration) { server in

@@ -135,14 +135,32 @@ extension HashRange: WireValue {
 
 extension NodeAddress: WireValue {
     package static var leastByteCount: Int { 5 }
+    /// A host that was recorded when any text was taken goes with `_` for what is not taken any more: it would else
+    /// make all of an answer unreadable that it is a part of.
     package func encode(into writer: inout PayloadWriter) {
-        writer.string(host, "host")
+        let isSound = host.utf8.allSatisfy(Self.isOfHosts)
+        let bytes = host.utf8.lazy.map { Self.isOfHosts($0) ? $0 : UInt8(ascii: "_") }
+        writer.string(isSound ? host : String(decoding: bytes, as: UTF8.self), "host")
         writer.integer(UInt16(clamping: port))
     }
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         let host = try reader.string("host", limit: NameLimit.host)
         guard !host.isEmpty else { throw .invalid(field: "host", rule: "it must not be empty") }
+        guard host.utf8.allSatisfy(Self.isOfHosts) else {
+            throw .invalid(field: "host", rule: "it has letters, digits and .-_:%[] only")
+        }
         self.init(host: host, port: Int(try reader.integer("port") as UInt16))
+    }
+
+    /// Whether there are names, or addresses in numbers, with this in them. They are shown on terminals and logged:
+    /// what means something there is in none.
+    private static func isOfHosts(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: ".-_:%[]".utf8.contains(byte)
+        }
     }
 }
 

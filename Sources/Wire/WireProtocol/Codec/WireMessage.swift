@@ -23,6 +23,13 @@ extension WireMessage {
 /// A message that is answered by a reply or a status.
 package protocol WireRequest: WireMessage {
     associatedtype Reply: WireMessage
+    /// Whether it says, in a later field, what somebody has seen and nothing else is to come of it: whoever passes that
+    /// over would do more. It is sent only on connections with ``WireFeatures/guards``.
+    var needsGuards: Bool { get }
+}
+
+extension WireRequest {
+    package var needsGuards: Bool { false }
 }
 
 /// A message without fields.

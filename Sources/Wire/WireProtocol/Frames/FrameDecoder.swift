@@ -7,17 +7,20 @@ package import NIOCore
 package struct FrameDecoder: Sendable {
     package enum Event: Hashable, Sendable {
         case frame(Frame)
-        /// A sound frame of a type this build does not know, or with flags it does not know; its payload was dropped.
+        /// A sound frame of a type this build does not know, with flags it does not know, or with less payload than its
+        /// flags say that it begins with; what there is was dropped.
         case unknown(FrameHeader)
+        /// A frame whose payload was dropped as ``FrameDecoder/skipPayload()`` says.
+        case skipped(FrameHeader)
     }
 
     private enum State: Sendable {
         /// Can move to: `payload`, `skipping`.
         case header
-        /// Can move to: `header`.
+        /// Can move to: `header`, `skipping`.
         case payload(FrameHeader)
         /// Can move to: `header`.
-        case skipping(FrameHeader, remaining: Int)
+        case skipping(FrameHeader, remaining: Int, isKnown: Bool)
     }
 
     /// Until this is set, only a `Hello` of at most `payloadLimit` bytes is let through.
@@ -52,8 +55,20 @@ package struct FrameDecoder: Sendable {
     package var unfinishedByteCount: Int? {
         switch state {
         case .header: unread.readableBytes > 0 ? FrameHeader.byteCount : nil
-        case .payload(let header), .skipping(let header, _): FrameHeader.byteCount + Int(header.payloadByteCount)
+        case .payload(let header), .skipping(let header, _, _): FrameHeader.byteCount + Int(header.payloadByteCount)
         }
+    }
+
+    /// Header of the frame whose payload is being kept and is not whole; nil when there is none.
+    package var unfinishedHeader: FrameHeader? {
+        if case .payload(let header) = state { header } else { nil }
+    }
+
+    /// Drops the payload that is being kept and is not whole: what has come of it, and what comes yet.
+    package mutating func skipPayload() {
+        guard case .payload(let header) = state else { return }
+        state = .skipping(header, remaining: Int(header.payloadByteCount) - unread.readableBytes, isKnown: true)
+        unread = ByteBuffer()
     }
 
     /// Takes bytes as they come from the connection.
@@ -75,8 +90,8 @@ package struct FrameDecoder: Sendable {
                 guard let header = try FrameHeader(peeking: unread) else { return nil }
                 try check(header)
                 unread.moveReaderIndex(forwardBy: FrameHeader.byteCount)
-                if header.type == nil || !flags.isSuperset(of: FrameFlags(rawValue: header.flags)) {
-                    state = .skipping(header, remaining: Int(header.payloadByteCount))
+                if header.type == nil || !flags.isSuperset(of: header.frameFlags) || header.lacksTrace {
+                    state = .skipping(header, remaining: Int(header.payloadByteCount), isKnown: false)
                 } else {
                     state = .payload(header)
                 }
@@ -87,21 +102,20 @@ package struct FrameDecoder: Sendable {
                         == header.payloadChecksum
                 else { throw .payloadChecksum(stream: header.stream) }
                 finishFrame()
-                let isTraced = FrameFlags(rawValue: header.flags).contains(.traced)
-                let trace = isTraced ? TraceContext(taking: &payload) : nil
+                let trace = header.frameFlags.contains(.traced) ? TraceContext(taking: &payload) : nil
                 return .frame(
                     Frame(header: header, payload: payload, trace: trace, hasLaterFields: hasLaterFields)
                 )
-            case .skipping(let header, let remaining):
+            case .skipping(let header, let remaining, let isKnown):
                 let byteCount = min(remaining, unread.readableBytes)
                 unread.moveReaderIndex(forwardBy: byteCount)
                 guard byteCount == remaining else {
-                    state = .skipping(header, remaining: remaining - byteCount)
+                    state = .skipping(header, remaining: remaining - byteCount, isKnown: isKnown)
                     unread = ByteBuffer()
                     return nil
                 }
                 finishFrame()
-                return .unknown(header)
+                return isKnown ? .skipped(header) : .unknown(header)
             }
         }
     }

@@ -40,6 +40,11 @@ package struct FrameHeader: Hashable, Sendable {
     }
 
     package var type: MessageType? { MessageType(rawValue: typeNumber) }
+    package var frameFlags: FrameFlags { FrameFlags(rawValue: flags) }
+    /// Whether the payload is too short for the ``TraceContext`` that it is to begin with.
+    package var lacksTrace: Bool {
+        frameFlags.contains(.traced) && payloadByteCount < TraceContext.byteCount
+    }
 
     /// Reads the header at the buffer's beginning without consuming it.
     ///

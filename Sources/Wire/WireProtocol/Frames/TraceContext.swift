@@ -7,7 +7,7 @@ import NIOCore
 /// | 0 | 16 | trace id, most significant byte first; not zero |
 /// | 16 | 8 | id of the calling span, most significant byte first; not zero |
 /// | 24 | 1 | flags: bit 0, the caller records the trace |
-/// | 25 | 7 | zeros |
+/// | 25 | 7 | zeros, which are not looked at |
 ///
 /// - SeeAlso: W3C Recommendation "Trace Context", the `traceparent` header, version 00.
 package struct TraceContext: Hashable, Sendable {
@@ -61,7 +61,8 @@ package struct TraceContext: Hashable, Sendable {
 
     // MARK: Bytes
 
-    /// Takes the first bytes of a payload; nil when they name nothing. Nothing is taken from too few.
+    /// Takes the first bytes of a payload; nil when they name nothing. Nothing is taken from too few, which no decoder
+    /// lets through.
     init?(taking payload: inout ByteBuffer) {
         guard let bytes = payload.readSlice(length: Self.byteCount) else { return nil }
         let start = bytes.readerIndex
@@ -92,8 +93,10 @@ package struct WireFeatures: OptionSet, Hashable, Sendable {
     package static let traceContext = WireFeatures(rawValue: 1 << 0)
     /// Messages may have more fields at their end than the receiver knows, which it passes over, or fewer.
     package static let laterFields = WireFeatures(rawValue: 1 << 1)
+    /// What a request says that it must not be done without is gone by: ``WireRequest/needsGuards``.
+    package static let guards = WireFeatures(rawValue: 1 << 2)
     /// Those that this build knows.
-    package static let known: WireFeatures = [.traceContext, .laterFields]
+    package static let known: WireFeatures = [.traceContext, .laterFields, .guards]
 
     /// Flags that frames of a connection with these features may have.
     package var frameFlags: FrameFlags { contains(.traceContext) ? .traced : [] }

@@ -4,7 +4,7 @@ package enum RetryAdvice: UInt8, CaseIterable, Sendable {
     case retryThisCall = 1
     /// The caller's view of the cluster is old: renew it, then call again.
     case refreshAndRetry = 2
-    /// The same call will fail again.
+    /// The same call will fail again, or whether it is to be made again is for the caller to decide.
     case doNotRetry = 3
 }
 
@@ -34,7 +34,7 @@ package enum StatusCode: UInt16, CaseIterable, Sendable {
     /// The embeddings are of another model than the collection's.
     case modelMismatch = 38
     case dimensionMismatch = 39
-    /// The answer would cover less than was required.
+    /// The answer would cover less than was required. It need not be so when the shards are back, or with more time.
     case incompleteCoverage = 40
     case corruptPartition = 41
     case storageFull = 42

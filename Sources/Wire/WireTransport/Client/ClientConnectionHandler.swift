@@ -28,6 +28,8 @@ final class ClientConnectionHandler: ChannelInboundHandler {
 
     /// How long a peer may take to answer a ping when it let a call's time pass without a word.
     private static let suspicion = TimeAmount.seconds(2)
+    /// Enough for another look at the socket.
+    private static let lastLook = TimeAmount.milliseconds(10)
 
     private let hello: ByteBuffer
     private let helloDeadline: NIODeadline
@@ -158,7 +160,7 @@ final class ClientConnectionHandler: ChannelInboundHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        helloTimer = context.eventLoop.scheduleTask(deadline: helloDeadline) { bound.value.helloTimedOut() }
+        helloTimer = context.eventLoop.scheduleTask(deadline: helloDeadline) { bound.value.helloIsDue() }
         keepAliveTimer = context.eventLoop.scheduleRepeatedTask(initialDelay: keepAlive, delay: keepAlive) { _ in
             bound.value.checkAlive()
         }
@@ -186,6 +188,13 @@ final class ClientConnectionHandler: ChannelInboundHandler {
             )
         }
         return .connectionLost(peerName)
+    }
+
+    /// Where this process stood still while it connected, what the peer said or did meanwhile has yet to be read.
+    private func helloIsDue() {
+        guard case .awaitingHelloReply = state, let context else { return }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        helloTimer = context.eventLoop.scheduleTask(in: Self.lastLook) { bound.value.helloTimedOut() }
     }
 
     private func helloTimedOut() {
@@ -290,6 +299,8 @@ final class ClientConnectionHandler: ChannelInboundHandler {
                     )
                 )
             )
+        // This side has nothing skipped.
+        case .skipped: break
         case .frame(let frame):
             if case .awaitingHelloReply = state { return receiveHelloReply(frame) }
             switch frame.header.type {

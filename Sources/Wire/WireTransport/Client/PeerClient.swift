@@ -41,13 +41,14 @@ package final class PeerClient: Sendable {
         eventLoop = group.next()
     }
 
-    /// As ``WireConnection/call(_:deadline:holding:)``; connects first when there is no connection.
+    /// As ``WireConnection/call(_:deadline:holding:admittedBy:)``; connects first when there is no connection.
     ///
     /// - Throws: also why the peer cannot be reached: at once while the last attempt's failure is fresh.
     package func call<R: WireRequest>(
         _ request: R,
         deadline: WireDeadline,
-        holding share: (any AnyObject & Sendable)? = nil
+        holding share: (any AnyObject & Sendable)? = nil,
+        admittedBy admission: (any AnswerAdmission)? = nil
     ) async throws(WireStatus) -> R.Reply {
         let decision = machine.withLock { $0.connectionWanted(now: .now()) { $0.isOpen } }
         let connection: WireConnection
@@ -58,7 +59,7 @@ package final class PeerClient: Sendable {
             if startsAttempt { attempt() }
             connection = try await attemptEnd(deadline).mapError(\.withoutEffect).get()
         }
-        return try await connection.call(request, deadline: deadline, holding: share)
+        return try await connection.call(request, deadline: deadline, holding: share, admittedBy: admission)
     }
 
     /// Closes the connection; calls under way and later ones fail with `unavailable`.

@@ -197,16 +197,28 @@ package final class WireConnection: Sendable {
     ///
     /// When the task is cancelled or the deadline passes, the node is told so and the call ends at once; a write may
     /// have been done all the same.
-    /// - Parameter share: what counts the request's bytes. It is held until they have been written to the socket, or
-    ///   never will be: that may be long after the call, when the node reads nothing.
-    /// - Throws: the node's status, or one of this side: `unavailable`, `deadlineExceeded`, `cancelled`, `overloaded`.
+    /// - Parameters:
+    ///   - share: what counts the request's bytes. It is held until they have been written to the socket, or never will
+    ///     be: that may be long after the call, when the node reads nothing.
+    ///   - admission: asked about the reply, but for a status; nil where every one is taken.
+    /// - Throws: the node's status, or one of this side: `unavailable`, `deadlineExceeded`, `cancelled`, `overloaded`;
+    ///   `incompatibleVersion` of a request that ``WireRequest/needsGuards`` where the node does not know them.
     package func call<R: WireRequest>(
         _ request: R,
         deadline: WireDeadline,
-        holding share: (any AnyObject & Sendable)? = nil
+        holding share: (any AnyObject & Sendable)? = nil,
+        admittedBy admission: (any AnswerAdmission)? = nil
     ) async throws(WireStatus) -> R.Reply {
         if deadline.hasPassed {
             throw WireStatus(.deadlineExceeded, "the deadline had passed before \(address) was called").withoutEffect
+        }
+        if request.needsGuards, !WireFeatures(rawValue: peer.features).contains(.guards) {
+            // Another may be up to date, as where it is the connection that is refused.
+            throw WireStatus(
+                .incompatibleVersion,
+                "the node at \(address) is of an earlier version, which would not look at what this \(R.type) must not "
+                    + "be done without; bring it up to date first"
+            ).withoutEffect.ofConnection
         }
         let ticket = CallTicket(stream: nextStream.add(1, ordering: .relaxed).oldValue, deadline: deadline)
         let frame = try Frame.encode(
@@ -219,7 +231,9 @@ package final class WireConnection: Sendable {
         )
         let answer = try await send(frame, ticket, share).get()
         switch answer.header.type {
-        case R.Reply.type: return try read(R.Reply.self, from: answer)
+        case R.Reply.type:
+            try admission?.received(answer.payload.readableBytes)
+            return try read(R.Reply.self, from: answer)
         case .status: throw try read(WireStatus.self, from: answer)
         default:
             throw WireStatus(

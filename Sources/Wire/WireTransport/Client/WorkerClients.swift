@@ -52,7 +52,7 @@ package final class WorkerClients: Sendable {
     }
 
     /// Calls a worker that is silent once, over a connection of its own, to find out why it is. Takes no longer than
-    /// the timeout, whatever is at the address, and no less where its task is cancelled.
+    /// the timeout and a last look at the socket, whatever is at the address, and no less where its task is cancelled.
     package func silenceCause(
         of worker: NodeID,
         at address: NodeAddress,

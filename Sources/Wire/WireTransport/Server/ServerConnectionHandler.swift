@@ -1,7 +1,6 @@
 import Crypto
 import Logging
 import NIOCore
-import NIOSSL
 import WireProtocol
 
 /// Drives one accepted connection: bytes to frames, frames to the machine, the machine's actions to the channel.
@@ -22,6 +21,8 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
     private var decoder: FrameDecoder
     /// Of the connection; none before the hello.
     private var features: WireFeatures = []
+    /// Its hello was right.
+    private var hasRightHello = false
     private var streams: [UInt64: ServerStream] = [:]
 
     private var context: ChannelHandlerContext?
@@ -33,6 +34,8 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
     private var isReading = false
     private var hasUnflushed = false
     private var isReadWanted = false
+    /// Of the large payload that is not whole, as ``ServerConnections`` counts it; 0 when there is none.
+    private var countedByteCount = 0
     private var queuedByteCount = 0
 
     /// Time that a refused peer has to read why, before its connection is closed.
@@ -96,6 +99,7 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         helloTimer = nil
         checkTimer?.cancel()
         checkTimer = nil
+        givePayloadBack()
         for stream in streams.values {
             stream.cancel()
             metrics.requestEnded(stream.type, .cancelled, took: .since(stream.began))
@@ -146,11 +150,31 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         } catch {
             receive(error)
         }
+        noteLargePayload(hasEnded: frameCount > 0 || machine.isClosing)
         watch.bytesRead(
             now: .now(),
             frameCount: frameCount,
             unfinishedByteCount: decoder.unfinishedByteCount
         )
+    }
+
+    /// Counts a client's large payload that has begun and is not whole, or has it skipped where there is no room for
+    /// it.
+    ///
+    /// - Parameter hasEnded: the frame that had begun before is whole, or comes no more.
+    private func noteLargePayload(hasEnded: Bool) {
+        if hasEnded { givePayloadBack() }
+        guard countedByteCount == 0, let header = decoder.unfinishedHeader,
+            header.payloadByteCount > ServerConnections.uncountedByteCount, machine.peerRole == .client
+        else { return }
+        let byteCount = Int(header.payloadByteCount)
+        if connections.takePayload(byteCount) { countedByteCount = byteCount } else { decoder.skipPayload() }
+    }
+
+    private func givePayloadBack() {
+        guard countedByteCount > 0 else { return }
+        connections.givePayloadBack(countedByteCount)
+        countedByteCount = 0
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -182,13 +206,15 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
     private func receive(_ event: FrameDecoder.Event) {
         switch event {
         case .unknown(let header):
-            let status = WireStatus(
-                .invalidRequest,
-                header.flags == 0
-                    ? "this node knows no message of type \(header.typeNumber)"
-                    : "flags \(header.flags) are not those of a feature of this connection"
-            )
-            perform(machine.failed(status, stream: header.stream))
+            perform(machine.failed(WireStatus(.invalidRequest, problem(of: header)), stream: header.stream))
+        case .skipped(let header):
+            guard let type = header.type else { return }
+            switch machine.received(type, stream: header.stream) {
+            case .handle:
+                _ = machine.finished(header.stream)
+                perform(.answer(connections.noRoom, stream: header.stream))
+            case let action: perform(action)
+            }
         case .frame(let frame):
             guard let type = frame.header.type else { return }
             switch machine.received(type, stream: frame.header.stream) {
@@ -197,6 +223,16 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
             case let action: perform(action)
             }
         }
+    }
+
+    /// Why a frame was skipped.
+    private func problem(of header: FrameHeader) -> String {
+        if header.type == nil { return "this node knows no message of type \(header.typeNumber)" }
+        guard features.frameFlags.isSuperset(of: header.frameFlags) else {
+            return "flags \(header.flags) are not those of a feature of this connection"
+        }
+        return "the payload has \(header.payloadByteCount) bytes, and a traced request's begins with "
+            + "\(TraceContext.byteCount) that name the trace"
     }
 
     private func receive(_ error: FrameError) {
@@ -249,6 +285,7 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         switch action {
         case .ignore, .readHello, .handle: break
         case .accept(let reply, let stream):
+            hasRightHello = true
             if let status = connections.admit(self) { return perform(machine.refuse(status, stream: stream)) }
             helloTimer?.cancel()
             helloTimer = nil
@@ -335,16 +372,12 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
         if machine.isAwaitingHello { closeAtOnce() } else { context?.close(promise: nil) }
     }
 
-    /// Closes without a goodbye of TLS: whoever does not answer it would keep the connection for five seconds more.
-    private func closeAtOnce() {
-        guard let context else { return }
-        let tls = try? context.pipeline.syncOperations.context(handlerType: NIOSSLServerHandler.self)
-        (tls ?? context).close(promise: nil)
-    }
+    private func closeAtOnce() { context?.channel.closeAtOnce() }
 
     private func log(_ message: String) {
+        guard let suppressed = connections.takeLine(hasRightHello: hasRightHello) else { return }
         let peer = context?.remoteAddress.map(String.init(describing:)) ?? "unknown"
-        configuration.logger.notice("\(message)", metadata: ["peer": "\(peer)"])
+        configuration.logger.notice("\(message)", metadata: ["peer": "\(peer)", "suppressed": "\(suppressed)"])
     }
 }
 

@@ -40,6 +40,15 @@ package struct ServerConnectionStateMachine {
     package var isAwaitingHello: Bool { if case .awaitingHello = state { true } else { false } }
     package var isClosing: Bool { if case .closing = state { true } else { false } }
 
+    /// Of the hello; nil before it, and once the connection is to be closed.
+    package var peerRole: PeerRole? {
+        switch state {
+        case .open(let role): role
+        case .draining(let role): role
+        case .awaitingHello, .closing: nil
+        }
+    }
+
     /// A sound frame of a known type has come.
     package mutating func received(_ type: MessageType, stream: UInt64) -> Action {
         switch state {

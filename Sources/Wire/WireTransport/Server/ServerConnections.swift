@@ -1,17 +1,13 @@
 import NIOCore
+import Observability
 import Synchronization
 import WireProtocol
 
 /// The accepted connections of one server, and which of them may stay.
 ///
-/// Whoever has not said a right hello takes none of the places of those who have, but one of a few others. Where these
-/// are taken the connection that has waited longest gives way, and the newcomer is let in: were newcomers refused, then
-/// strangers who say nothing would keep everybody out with a few connections a second, since each of theirs stays until
-/// its time to say hello is over.
-///
-/// Who belongs to the cluster says hello at once, but under TLS has to shake hands before. So nobody gives way before
-/// it has had some time for that: of hundreds that come back together each would else close another that is nearly
-/// there. Until then more are taken than there are places, up to a bound, beyond which the oldest goes all the same.
+/// Whoever has not said a right hello takes none of the places of those who have, but one of a few others, in a
+/// ``ConnectionLine``. Where these are taken the connection that has waited longest gives way, and the newcomer is let
+/// in.
 final class ServerConnections: Sendable {
     private struct Connection: Sendable {
         var channel: any Channel
@@ -20,37 +16,48 @@ final class ServerConnections: Sendable {
         var isAdmitted = false
     }
 
-    private struct Waiting: Sendable {
-        var id: ObjectIdentifier
-        var since: NIODeadline
-    }
-
     private struct State {
         var isStopping = false
         var open: [ObjectIdentifier: Connection] = [:]
         var admittedCount = 0
-        /// Those without a right hello that were not told to give way, in the order in which they came.
-        var waiting: [Waiting] = []
+        /// Those without a right hello.
+        var waiting: ConnectionLine<ObjectIdentifier>
 
         mutating func remove(_ id: ObjectIdentifier) {
             if open.removeValue(forKey: id)?.isAdmitted == true { admittedCount -= 1 }
-            waiting.removeAll { $0.id == id }
+            waiting.remove(id)
         }
     }
 
+    /// Lines about connections: ten at once, for who looks into why one client does not get in, and one a second in the
+    /// long run, since anybody can make them.
+    private static let lineAllowance = LogAllowance(10, per: .seconds(10))
+
+    /// Largest payload that is not counted, so that of most nothing is.
+    static let uncountedByteCount = 64 << 10
+
     private let limit: Int
-    private let waitingLimit: Int
-    private let waitingBound: Int
-    private let patience: TimeAmount
     private let metrics: ServerMetrics
-    private let state = Mutex(State())
+    private let unfinishedByteLimit: Int
+    /// Of large payloads of clients that have begun and are not whole, as their headers tell them.
+    private let unfinishedByteCount = Mutex(0)
+    private let state: Mutex<State>
+    private let strangerLines = Mutex(ServerConnections.lineAllowance)
+    private let peerLines = Mutex(ServerConnections.lineAllowance)
 
     init(_ configuration: WireServerConfiguration) {
         limit = configuration.connectionLimit
-        waitingLimit = configuration.unauthenticatedConnectionLimit
-        waitingBound = configuration.unauthenticatedConnectionBound
-        patience = TimeAmount(clamping: configuration.unauthenticatedPatience)
         metrics = configuration.metrics
+        unfinishedByteLimit = configuration.unfinishedByteLimit
+        state = Mutex(
+            State(
+                waiting: ConnectionLine(
+                    limit: configuration.unauthenticatedConnectionLimit,
+                    bound: configuration.unauthenticatedConnectionBound,
+                    patience: TimeAmount(clamping: configuration.unauthenticatedPatience)
+                )
+            )
+        )
     }
 
     /// Takes in a connection that was just accepted. To be called on its loop.
@@ -60,11 +67,7 @@ final class ServerConnections: Sendable {
         let now = NIODeadline.now()
         let (isStopping, oldest) = state.withLock { state -> (Bool, Connection?) in
             state.open[id] = connection
-            state.waiting.append(Waiting(id: id, since: now))
-            guard state.waiting.count > waitingLimit,
-                state.waiting.count > waitingBound || now - state.waiting[0].since >= patience
-            else { return (state.isStopping, nil) }
-            return (state.isStopping, state.open[state.waiting.removeFirst().id])
+            return (state.isStopping, state.waiting.add(id, now: now).flatMap { state.open[$0] })
         }
         metrics.connectionOpened()
         channel.closeFuture.whenComplete { [self] _ in
@@ -84,7 +87,7 @@ final class ServerConnections: Sendable {
             guard state.admittedCount < limit, state.open[id] != nil else { return false }
             state.open[id]?.isAdmitted = true
             state.admittedCount += 1
-            state.waiting.removeAll { $0.id == id }
+            state.waiting.remove(id)
             return true
         }
         if isAdmitted { return nil }
@@ -93,6 +96,43 @@ final class ServerConnections: Sendable {
             "this node has \(limit) connections open, which is its limit",
             retryAfterMilliseconds: 1000
         )
+    }
+
+    /// Counts a client's payload that has begun, until it is given back.
+    ///
+    /// - Returns: whether there was room for it; else it is not counted.
+    func takePayload(_ byteCount: Int) -> Bool {
+        unfinishedByteCount.withLock { count in
+            guard byteCount <= unfinishedByteLimit - count else { return false }
+            count += byteCount
+            return true
+        }
+    }
+
+    /// It is whole, or comes no more.
+    func givePayloadBack(_ byteCount: Int) {
+        unfinishedByteCount.withLock { $0 -= byteCount }
+    }
+
+    /// What is answered to a call whose payload there was no room for.
+    var noRoom: WireStatus {
+        WireStatus(
+            .overloaded,
+            "this node is taking in as many bytes of large requests of clients as it may, \(unfinishedByteLimit) "
+                + "together",
+            retryAfterMilliseconds: 1000
+        )
+    }
+
+    /// Whether there may be a line in the log about a connection.
+    ///
+    /// - Parameter hasRightHello: whether its hello was right. Strangers do not use up the lines about those who belong
+    ///   here.
+    /// - Returns: how many were left out since the last one, when there may be another; else nil.
+    func takeLine(hasRightHello: Bool) -> Int? {
+        let now = ContinuousClock.now
+        return hasRightHello
+            ? peerLines.withLock { $0.take(now: now) } : strangerLines.withLock { $0.take(now: now) }
     }
 
     func drain() {

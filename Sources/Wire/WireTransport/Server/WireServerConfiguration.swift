@@ -33,6 +33,9 @@ package struct WireServerConfiguration: Sendable {
     package var unauthenticatedPatience: Duration = .seconds(1)
     /// Most of these connections, beyond which the oldest is closed however young it is: 64 KiB of memory each.
     package var unauthenticatedConnectionBound: Int = 1024
+    /// Bytes that payloads of clients above 64 KiB may have together until they are whole; one that there is no room
+    /// for is skipped, and its call told `overloaded`.
+    package var unfinishedByteLimit: Int = 256 << 20
     /// Time a begun frame may take, besides 1 s per 64 KiB of it.
     package var frameTimeout: Duration = .seconds(10)
     /// Time without a byte from the peer and without a request under way.

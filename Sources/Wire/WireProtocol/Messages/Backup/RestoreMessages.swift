@@ -34,7 +34,8 @@ package struct ReadCodebook: Hashable, Sendable {
 
 /// Client → coordinator: a slice of the codebook that a backup has, in order, from offset 0 again after a failure. When
 /// the last has come and the SHA-256 is right it is the codebook of the collection that is being restored, and
-/// installed. One that has a codebook already keeps it.
+/// installed. One that has a codebook already keeps it. Refused when the codebook is not what the summary says, or
+/// another than the collection has.
 package struct RestoreCodebook: Hashable, Sendable {
     package var collection: String
     package var backup: String

@@ -66,6 +66,7 @@ package struct RecordAccepted: Hashable, Sendable {
 extension AcceptRecord: WireRequest {
     package typealias Reply = RecordAccepted
     package static var type: MessageType { .acceptRecord }
+    package var needsGuards: Bool { confirmed != nil }
 
     package func encode(into writer: inout PayloadWriter) {
         writer.string(collection, "collection name")

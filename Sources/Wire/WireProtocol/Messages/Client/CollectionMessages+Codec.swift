@@ -211,6 +211,7 @@ extension CollectionList: WireMessage {
 extension DeleteCollection: WireRequest {
     package typealias Reply = CollectionDeleted
     package static var type: MessageType { .deleteCollection }
+    package var needsGuards: Bool { id != nil }
 
     package func encode(into writer: inout PayloadWriter) {
         writer.string(name, "collection name")

@@ -224,6 +224,7 @@ extension OperationPlan.Load: WireValue {
 extension BeginOperation: WireRequest {
     package typealias Reply = OperationDescription
     package static var type: MessageType { .beginOperation }
+    package var needsGuards: Bool { fingerprint != 0 }
 
     package func encode(into writer: inout PayloadWriter) {
         writer.identity(high: id.high, low: id.low)

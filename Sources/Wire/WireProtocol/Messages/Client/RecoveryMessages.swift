@@ -37,8 +37,8 @@ package struct RecoverShard: Hashable, Sendable {
 
 /// Answer to ``RecoverShard``.
 package struct ShardRecovered: Hashable, Sendable {
-    /// Workers whose replicas were in sync, and are given up; none in the answer to a request that was sent again, when
-    /// nobody knows any more.
+    /// Workers whose replicas are given up: those that were in sync, have failed, or are away; none in the answer to a
+    /// request that was sent again, when nobody knows any more.
     package var lost: [NodeID]
     /// The shard that goes on: another one, which begins with nothing, where no replica is left.
     package var shardIndex: UInt32
@@ -47,19 +47,24 @@ package struct ShardRecovered: Hashable, Sendable {
     package var replicas: [RecordAccepted.Replica]
     /// Epoch that the shard had which is given up; nil from a build that does not tell.
     package var epoch: Epoch?
+    /// Those of the lost that were not in sync and are silent: they may have what the others had. None from a build
+    /// that does not tell.
+    package var away: [NodeID]
 
     package init(
         lost: [NodeID],
         shardIndex: UInt32,
         primary: NodeID,
         replicas: [RecordAccepted.Replica],
-        epoch: Epoch? = nil
+        epoch: Epoch? = nil,
+        away: [NodeID] = []
     ) {
         self.lost = lost
         self.shardIndex = shardIndex
         self.primary = primary
         self.replicas = replicas
         self.epoch = epoch
+        self.away = away
     }
 }
 
@@ -106,6 +111,7 @@ package struct LossList: Hashable, Sendable {
 extension RecoverShard: WireRequest {
     package typealias Reply = ShardRecovered
     package static var type: MessageType { .recoverShard }
+    package var needsGuards: Bool { confirmed != nil }
 
     package func encode(into writer: inout PayloadWriter) {
         writer.string(collection, "collection name")
@@ -153,6 +159,7 @@ extension ShardRecovered: WireMessage {
         primary.encode(into: &writer)
         writer.array(replicas)
         writer.later { $0.optional(epoch) }
+        writer.later { $0.array(away) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -161,7 +168,10 @@ extension ShardRecovered: WireMessage {
             shardIndex: try reader.integer("shard index"),
             primary: try NodeID(decoding: &reader),
             replicas: try reader.array("replicas"),
-            epoch: try reader.later(nil) { (reader) throws(WireDecodingError) in try reader.optional("epoch") }
+            epoch: try reader.later(nil) { (reader) throws(WireDecodingError) in try reader.optional("epoch") },
+            away: try reader.later([]) { (reader) throws(WireDecodingError) in
+                try reader.array("replicas that are away")
+            }
         )
     }
 }
@@ -169,6 +179,7 @@ extension ShardRecovered: WireMessage {
 extension ReadLosses: WireRequest {
     package typealias Reply = LossList
     package static var type: MessageType { .readLosses }
+    package var needsGuards: Bool { settled != nil }
 
     package func encode(into writer: inout PayloadWriter) {
         writer.string(collection, "collection name")

@@ -183,14 +183,16 @@ extension DropReplica: WireRequest {
     package func encode(into writer: inout PayloadWriter) {
         shard.encode(into: &writer)
         epoch.encode(into: &writer)
-        writer.later { $0.integer(groupVersion) }
+        writer.later { writer in
+            if let groupVersion { writer.integer(groupVersion) }
+        }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
             shard: try ShardID(decoding: &reader),
             epoch: try Epoch(decoding: &reader),
-            groupVersion: try reader.later(0) { (reader) throws(WireDecodingError) in
+            groupVersion: try reader.later(nil) { (reader) throws(WireDecodingError) in
                 try reader.integer("group version")
             }
         )
@@ -235,7 +237,7 @@ extension AbandonSuccessor: WireRequest {
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(
             shard: try ShardID(decoding: &reader),
-            sparesSealed: try reader.later(false) { (reader) throws(WireDecodingError) in
+            sparesSealed: try reader.later(true) { (reader) throws(WireDecodingError) in
                 try reader.flag("spares what is whole")
             }
         )

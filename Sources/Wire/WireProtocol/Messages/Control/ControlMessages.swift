@@ -136,11 +136,11 @@ package struct HostReplica: Hashable, Sendable {
 package struct DropReplica: Hashable, Sendable {
     package var shard: ShardID
     package var epoch: Epoch
-    /// Version of the group that the worker is no member of; 0 of a shard that is gone for good, and from a coordinator
-    /// that does not say.
-    package var groupVersion: UInt64
+    /// Version of the group that the worker is no member of; 0 of a shard that is gone for good. Nil from a coordinator
+    /// that does not say: then what the worker was told last of its groups tells.
+    package var groupVersion: UInt64?
 
-    package init(shard: ShardID, epoch: Epoch, groupVersion: UInt64 = 0) {
+    package init(shard: ShardID, epoch: Epoch, groupVersion: UInt64? = 0) {
         self.shard = shard
         self.epoch = epoch
         self.groupVersion = groupVersion
@@ -191,8 +191,8 @@ package struct AbandonTraining: Hashable, Sendable {
 /// that serves is refused.
 package struct AbandonSuccessor: Hashable, Sendable {
     package var shard: ShardID
-    /// Whether one that is whole stays: the shard may yet take its place, and may have when this arrives. False of one
-    /// that never will, and from a coordinator that does not say.
+    /// Whether one that is whole stays: the shard may yet take its place, and may have when this arrives; so it is from
+    /// a coordinator that does not say. False of one that never will.
     package var sparesSealed: Bool
 
     package init(shard: ShardID, sparesSealed: Bool = false) {
