@@ -1,4 +1,5 @@
 import Glibc
+package import Observability
 
 /// A coordinator's data folder: `metadata/` holds who the coordinator is and, unless they are in another store, the
 /// records of its cluster; `codebooks/` the codebooks that they name.
@@ -8,6 +9,7 @@ package struct CoordinatorFolder: Sendable {
         case here, elsewhere
     }
 
+    package let path: String
     package let store: EmbeddedMetadataStore
     package let codebooks: CodebookFiles
 
@@ -39,6 +41,13 @@ package struct CoordinatorFolder: Sendable {
             await store.close()
             throw error
         }
-        return CoordinatorFolder(store: store, codebooks: codebooks)
+        return CoordinatorFolder(path: path, store: store, codebooks: codebooks)
+    }
+
+    /// Tells how much room its disk has, where the system says.
+    package func collect(into samples: inout MetricSamples) {
+        var status = statvfs()
+        guard unsafe statvfs(path, &status) == 0 else { return }
+        samples.raise(MetricCatalogue.freeDisk, to: Double(status.f_bavail) * Double(status.f_frsize))
     }
 }

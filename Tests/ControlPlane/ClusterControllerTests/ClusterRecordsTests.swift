@@ -19,7 +19,7 @@ struct ClusterRecordsTests {
     }
 
     @Test(arguments: [
-        ("cluster", [9] + [UInt8](repeating: 0, count: 16), "its layout is 9, not 1"),
+        ("cluster", [0] + [UInt8](repeating: 0, count: 16), "its layout is 0, not 1"),
         ("cluster", [1, 2], "8 bytes are wanted at offset 1 and 1 are there"),
         ("cluster", [1] + [UInt8](repeating: 0, count: 17), "1 bytes follow the last field"),
         ("epoch", [], "1 bytes are wanted at offset 0 and 0 are there"),
@@ -30,8 +30,9 @@ struct ClusterRecordsTests {
         ),
         ("worker/x", [1], "its key is no worker id"),
         ("deleted/x", [1], "its key is no collection id"),
-        ("other", [1], "its kind is unknown"),
         ("collection/00000000-0000-0000-0000-000000000001", [3, 0], "8 bytes are wanted at offset 1 and 1 are there"),
+        ("collection/00000000-0000-0000-0000-000000000001", [2, 0], "its layout is 2, not 8"),
+        ("operation/00000000-0000-0000-0000-000000000001", [], "1 bytes are wanted at offset 0 and 0 are there"),
     ])
     func damagedRecordsAreNamed(key: String, value: [UInt8], reason: String) async throws {
         let store = try await EmbeddedMetadataStore.open(at: folder.path)
@@ -40,6 +41,29 @@ struct ClusterRecordsTests {
         await #expect(throws: MetadataError.corrupt(key: key, reason: reason)) {
             try await ClusterRecords.load(from: store)
         }
+        await store.close()
+    }
+
+    /// Whoever started an earlier version by mistake is not to put an old copy in the place of sound records.
+    @Test(
+        arguments: [
+            ("cluster", 1), ("epoch", 1), ("worker/00000000-0000-0000-0000-000000000001", 2),
+            ("collection/00000000-0000-0000-0000-000000000001", 8),
+            ("operation/00000000-0000-0000-0000-000000000001", 2), ("pin/00000000-0000-0000-0000-000000000001", 1),
+            ("name/people", 1), ("deleted/00000000-0000-0000-0000-000000000001", 1),
+            ("coordinator/00000000-0000-0000-0000-000000000001", 1), ("controller", 1), ("other", nil),
+        ] as [(String, UInt8?)]
+    )
+    func recordsOfALaterVersionAreNotCalledDamaged(key: String, newest: UInt8?) async throws {
+        let store = try await EmbeddedMetadataStore.open(at: folder.path)
+        _ = try await ClusterRecords.load(from: store)
+        let layout = (newest ?? 0) + 1
+        try await store.commit([], [.put(key: key, value: [layout, 0])])
+        let reason =
+            newest.map { "its layout is \(layout), and those up to \($0) are known here" } ?? "its kind is unknown"
+        let failure = MetadataError.newerRecord(key: key, reason: reason)
+        await #expect(throws: failure) { try await ClusterRecords.load(from: store) }
+        #expect("\(failure)".contains("nothing is damaged") && !"\(failure)".contains("copy"))
         await store.close()
     }
 }

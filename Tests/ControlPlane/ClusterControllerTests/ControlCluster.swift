@@ -53,12 +53,14 @@ final class ControlCluster: Sendable {
         }
     }
 
+    /// - Parameter reader: nil for codebooks that are made up.
     static func start(
         at path: String,
-        options: ControllerOptions = ControlCluster.options
+        options: ControllerOptions = ControlCluster.options,
+        codebookReader reader: CodebookReader? = nil
     ) async throws -> ControlCluster {
         let token = "secret \(UInt64.random(in: 0 ... .max))"
-        return try await ControlCluster(path: path, port: 0, token: token, options: options)
+        return try await ControlCluster(path: path, port: 0, token: token, codebookReader: reader, options: options)
     }
 
     /// One of several coordinators that share a store, which it closes.
@@ -96,6 +98,7 @@ final class ControlCluster: Sendable {
         token: String,
         store shared: (any MetadataStore)? = nil,
         archive: ArchiveLedger? = nil,
+        codebookReader: CodebookReader? = nil,
         options: ControllerOptions = ControlCluster.options
     ) async throws {
         self.token = token
@@ -112,6 +115,7 @@ final class ControlCluster: Sendable {
             clients: WorkerClients(token: token, tls: nil, agent: "coordinator"),
             group: group,
             options: options,
+            codebookReader: codebookReader,
             archive: archive,
             logger: logger
         )
@@ -228,10 +232,11 @@ func eventually(
 func withCluster(
     workers count: UInt64,
     options: ControllerOptions = ControlCluster.options,
+    codebookReader: CodebookReader? = nil,
     _ body: (TemporaryFolder, ControlCluster, [FakeControlWorker]) async throws -> Void
 ) async throws {
     let folder = TemporaryFolder()
-    let cluster = try await ControlCluster.start(at: folder.path, options: options)
+    let cluster = try await ControlCluster.start(at: folder.path, options: options, codebookReader: codebookReader)
     let workers = (0..<count).map(FakeControlWorker.init)
     for worker in workers { try await worker.start(in: cluster) }
     try await cluster.awaitWorkers(workers)

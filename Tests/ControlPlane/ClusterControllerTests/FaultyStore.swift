@@ -10,12 +10,18 @@ final class FaultyStore: MetadataStore {
         var goesAwayOnceListed = false
         /// So many of the next commits are made, and their answers lost.
         var lostAnswers = 0
+        /// Commits change nothing, for this reason, and do not say so for sure.
+        var fullDisk: String?
+        /// Deletions of collections that were tried on it.
+        var failedCommits = 0
         /// Listings are of a revision that was long ago.
         var isRestored = false
         /// Commits of such changes wait.
         var holds: (@Sendable ([MetadataChange]) -> Bool)?
         /// A commit of such changes is made, its answer lost, and the store away since.
         var goesAwayAfter: (@Sendable ([MetadataChange]) -> Bool)?
+        /// A commit is made, its answer lost, and somebody else commits these before anything is read; once.
+        var overtakes: (@Sendable ([MetadataChange]) -> [MetadataChange])?
         /// What listings are from, until a commit finds that something else is there.
         var listing: MetadataListing?
         /// What the competitor for the lease is told.
@@ -27,9 +33,15 @@ final class FaultyStore: MetadataStore {
     private let hasHeld = Mutex(false)
     private let told = Mutex<(@Sendable (LeaseStanding) -> Void)?>(nil)
 
-    init(_ store: EmbeddedMetadataStore) {
+    /// Whether nobody else commits to it.
+    let isExclusive: Bool
+
+    init(_ store: EmbeddedMetadataStore, isExclusive: Bool = false) {
         self.store = store
+        self.isExclusive = isExclusive
     }
+
+    var failedCommitCount: Int { faults.withLock(\.failedCommits) }
 
     static let reason = "The store is away."
 
@@ -77,6 +89,12 @@ final class FaultyStore: MetadataStore {
             hasHeld.withLock { $0 = true }
             try? await Task.sleep(for: .milliseconds(5))
         }
+        let full = faults.withLock { faults in
+            let isDeletion = changes.contains { $0.key.hasPrefix("deleted/") }
+            if faults.fullDisk != nil, isDeletion { faults.failedCommits += 1 }
+            return faults.fullDisk
+        }
+        if let full { throw .outcomeUnknown(reason: full) }
         let revision: MetadataRevision
         do throws(MetadataError) {
             revision = try await store.commit(conditions, changes)
@@ -84,7 +102,14 @@ final class FaultyStore: MetadataStore {
             if case .conflict = error { faults.withLock { $0.listing = nil } }
             throw error
         }
+        let others = faults.withLock { faults in
+            let others = faults.overtakes?(changes) ?? []
+            if !others.isEmpty { faults.overtakes = nil }
+            return others
+        }
+        if !others.isEmpty { try await store.commit([], others) }
         let isLost = faults.withLock { faults in
+            if !others.isEmpty { return true }
             if faults.goesAwayAfter?(changes) ?? false {
                 faults.isAway = true
                 return true
@@ -120,9 +145,10 @@ extension ControlCluster {
         at shared: TemporaryFolder,
         own: TemporaryFolder,
         workers count: UInt64,
+        isExclusive: Bool = false,
         _ body: (FaultyStore, ControlCluster, [FakeControlWorker]) async throws -> Void
     ) async throws {
-        let store = FaultyStore(try await EmbeddedMetadataStore.open(at: shared.path))
+        let store = FaultyStore(try await EmbeddedMetadataStore.open(at: shared.path), isExclusive: isExclusive)
         let cluster = try await start(at: own.path, sharing: store, token: "secret-secret-secret")
         let workers = (1...count).map(FakeControlWorker.init)
         for worker in workers { try await worker.start(in: cluster) }

@@ -120,6 +120,14 @@ struct ReplicatedCollectionTests {
             try await eventually("the other worker leads both") {
                 groups(cluster).allSatisfy { $0.primary == workers[1].id }
             }
+            let explanation = try await cluster.client.call(
+                ExplainShard(collection: "people", shardIndex: 0),
+                deadline: .after(.seconds(5))
+            )
+            for verdict in explanation.verdicts {
+                let isSilent = verdict.reason.contains("The worker is not heard of.")
+                #expect(verdict.hasReplica && isSilent == (verdict.worker == workers[0].id), "\(verdict)")
+            }
             // Only the shard that lost its primary has another epoch.
             for (placement, old) in zip(cluster.controller.shardMap.placements.values.first!, before) {
                 #expect(placement.epoch.number == old.epoch.number + (old.primary == workers[0].id ? 1 : 0))
@@ -183,7 +191,7 @@ struct ReplicatedCollectionTests {
             #expect(primary.shards == [shard] && third.shards == [shard])
             // By the group that it is none of: should that come late, a member of a later one knows better.
             let orders = secondary.state.withLock(\.drops)
-            #expect(!orders.isEmpty && orders.allSatisfy { $0.groupVersion > learning.version })
+            #expect(!orders.isEmpty && orders.allSatisfy { $0.groupVersion ?? 0 > learning.version })
         }
     }
 

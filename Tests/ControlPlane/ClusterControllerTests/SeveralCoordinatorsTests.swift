@@ -197,6 +197,37 @@ struct SeveralCoordinatorsTests {
         await second.stop()
     }
 
+    /// A coordinator of an earlier version holds the lease while one of a later version writes what it cannot read.
+    @Test func aControllerThatCannotReadARecordLeavesTheLeaseToOneThatCan() async throws {
+        let key = "operation/\(OperationID.random())"
+        let first = try await start(0)
+        try await eventually("the first is the controller") { first.controller.isController }
+        let later = UnderstandingStore(try await openStore(), key: key)
+        let second = try await ControlCluster.start(at: folders[1].path, sharing: later, token: token)
+        let store = try await openStore()
+        _ = try await store.commit([], [.put(key: key, value: [9, 0])])
+        try await eventually("the other is the controller") {
+            guard second.controller.isController else { return false }
+            return try await controllers(second.status()) == [second.folder.store.node]
+        }
+        #expect(!first.controller.isController)
+        let problem = try #require(try await first.status().storeProblem)
+        #expect(problem.contains("'\(key)' was written by a newer mien"))
+        #expect(try await second.status().storeProblem == nil)
+        try await eventually("it is one of the coordinators all the same") {
+            try await second.status().coordinators.map(\.id).contains(first.folder.store.node)
+        }
+        let failure = await #expect(throws: WireStatus.self) { try await first.create("people", shards: 1) }
+        #expect(failure?.code == .unavailable)
+
+        _ = try await store.commit([], [.remove(key: key)])
+        try await eventually("it reads all there is") { first.controller.storeProblem == nil }
+        await second.stop()
+        try await eventually("it may have the lease again") { first.controller.isController }
+        await store.close()
+        await first.stop()
+    }
+
     private func codebookFiles(_ number: Int) throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: "\(folders[number].path)/codebooks")
     }

@@ -20,7 +20,7 @@ struct SilenceWatchTests {
 
     @Test func silenceCountsFromTheStart() {
         var watch = SilenceWatch(silenceLimit: .milliseconds(1500), interval: .milliseconds(250))
-        #expect(!watch.isSettled(now: .milliseconds(1500)))
+        #expect(!watch.isSettled(now: .milliseconds(1500)) && watch.isHearing(now: .milliseconds(1500)))
         #expect(watch.isSettled(now: .milliseconds(1501)))
         // What was before the first look was no pause.
         #expect(watch.look(now: .seconds(20)) == nil)
@@ -48,11 +48,44 @@ struct SilenceWatchTests {
         #expect(!watch.isSettled(now: .milliseconds(16_500)) && watch.isSettled(now: .milliseconds(16_501)))
     }
 
+    /// Whose last word was half a second old when it began to stand still would be silent when it goes on.
+    @Test func whoStoodStillForLessThanTheLimitWaitsForAsLong() {
+        var watch = watchThatRan()
+        #expect(!watch.isSettled(now: .milliseconds(11_450)))
+        #expect(watch.look(now: .milliseconds(11_450)) == .milliseconds(1450))
+        look(&watch, from: .milliseconds(11_700), to: .milliseconds(12_700))
+        #expect(!watch.isSettled(now: .milliseconds(12_900)) && watch.isSettled(now: .milliseconds(12_901)))
+        #expect(!watch.isHearing(now: .milliseconds(12_900)) && watch.isHearing(now: .milliseconds(12_901)))
+    }
+
+    /// Who was gone before is no less gone.
+    @Test func standingStillExplainsNoMoreSilenceThanItsOwn() {
+        var watch = watchThatRan()
+        #expect(!watch.explains(.seconds(2), now: .milliseconds(10_500)))
+        let silences: [(Duration, Bool)] = [
+            (.milliseconds(2400), true), (.milliseconds(3600), false), (.seconds(3600), false),
+        ]
+        for (silence, isExplained) in silences {
+            #expect(watch.explains(silence, now: .seconds(12)) == isExplained, "\(silence)")
+        }
+        _ = watch.look(now: .seconds(12))
+        for (silence, isExplained) in silences {
+            #expect(watch.explains(silence, now: .seconds(12)) == isExplained, "\(silence)")
+        }
+        // A second time before all can have been heard again.
+        #expect(watch.look(now: .seconds(13)) == .seconds(1))
+        #expect(watch.explains(.milliseconds(4400), now: .seconds(13)))
+        #expect(!watch.explains(.milliseconds(4600), now: .seconds(13)))
+        look(&watch, from: .milliseconds(13_250), to: .milliseconds(14_500))
+        #expect(!watch.explains(.seconds(2), now: .milliseconds(14_501)))
+    }
+
     @Test func aLookThatIsALittleLateIsNoPause() {
         var watch = watchThatRan()
-        #expect(watch.look(now: .milliseconds(11_500)) == nil)
-        #expect(watch.start == .zero && watch.isSettled(now: .milliseconds(13_000)))
-        #expect(watch.look(now: .milliseconds(13_001)) == .milliseconds(1501))
+        #expect(watch.isSettled(now: .milliseconds(10_750)))
+        #expect(watch.look(now: .milliseconds(10_750)) == nil)
+        #expect(watch.start == .zero && watch.isSettled(now: .milliseconds(11_500)))
+        #expect(watch.look(now: .milliseconds(11_501)) == .milliseconds(751))
         // One that looks seldom is not taken for one that stands still.
         var seldom = SilenceWatch(silenceLimit: .milliseconds(200), interval: .milliseconds(250))
         #expect(seldom.look(now: .seconds(1)) == nil)

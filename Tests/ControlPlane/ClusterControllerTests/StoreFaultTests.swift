@@ -213,6 +213,32 @@ struct StoreFaultTests {
         }
     }
 
+    /// Nobody else changes the metadata, and what is wrong is told.
+    @Test(arguments: [true, false])
+    func aDiskThatIsFullIsToldAsWhatItIs(isExclusive: Bool) async throws {
+        let reason = "There is no room on the disk of the coordinator."
+        try await ControlCluster.withFaultyStore(at: shared, own: own, workers: 1, isExclusive: isExclusive) {
+            store,
+            cluster,
+            _ in
+            try await cluster.create("people", shards: 1)
+            try await eventually("it is established") { try await isEstablished("people", in: store) }
+            store.set { $0.fullDisk = reason }
+            let before = store.failedCommitCount
+            let failure = await #expect(throws: WireStatus.self) { try await cluster.delete("people") }
+            #expect(failure?.code == .unavailable)
+            #expect(failure?.message.contains(reason) == true, "\(String(describing: failure))")
+            // Of a store that others may change it cannot be known that nothing was. The controller wants changes, too.
+            #expect(store.failedCommitCount - before <= (isExclusive ? 8 : 32))
+            #expect(failure?.message.contains("nothing of the cluster was changed") == isExclusive)
+            #expect(cluster.controller.storeProblem?.contains(reason) ?? false == isExclusive)
+            #expect(cluster.controller.readinessProblem == nil)
+            store.set { $0.fullDisk = nil }
+            _ = try await cluster.delete("people")
+            #expect(cluster.controller.storeProblem == nil)
+        }
+    }
+
     /// Others may have begun the shard, filled it with faces and moved it by then: an empty replica would count as all
     /// of it.
     @Test func aReplicaIsNotBegunByRecordsThatMayNotBeTheNewest() async throws {

@@ -44,7 +44,7 @@ struct BarredWorkerTests {
         }
     }
 
-    @Test(arguments: Bar.allCases) func theRuleIsNamed(bar: Bar) {
+    @Test(arguments: Bar.allCases) func theRuleIsNamed(bar: Bar) throws {
         let record = ClusterScript.record(1, shards: 2, on: workers)
         var view = OperationWorld(seed: 1, workers: 3, records: [record]).view
         let (first, second) = (record.placements[0], record.placements[1])
@@ -54,9 +54,10 @@ struct BarredWorkerTests {
         #expect(refusal(move, in: view) == nil && refusal(merge, in: view) == nil)
         bar.apply(to: first.primary, in: &view)
         #expect(!view.placementWorkers.contains(first.primary))
+        let address = try #require(view.metadata.workers[first.primary])
         for request in [move, merge] {
             let text = refusal(request, in: view) ?? "it is not refused"
-            #expect(text.hasPrefix("Worker \(first.primary) \(bar.rule)"), "\(text)")
+            #expect(text.hasPrefix("The worker at \(address) \(bar.rule)"), "\(text)")
         }
     }
 }

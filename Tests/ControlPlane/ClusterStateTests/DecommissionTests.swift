@@ -159,6 +159,27 @@ struct DecommissionTests {
         #expect(world.metadata.placements.allSatisfy { $0.group.inSync.count == 3 })
     }
 
+    /// The worker that it comes from has died; but what has not begun to come is not what the shard has left.
+    @Test func whatHasNotComeToAWorkerThatIsDrainedDoesNotCome() throws {
+        var world = world()
+        world.writeChance = 0
+        let shard = try #require(world.metadata.placements.first { $0.group.members.contains(workers[1]) }).shard
+        try world.mustBegin(.move(shard, from: workers[1], to: workers[4]))
+        let id = try #require(world.metadata.operations.keys.first)
+        let begun = OperationPlanner.updates(world.view, limits: world.limits, now: Timestamp(milliseconds: 9))
+        for update in begun { world.advance(update) }
+        #expect(world.metadata.operations[id]!.steps.map(\.state) == [.running])
+        world.live.remove(workers[1])
+        try world.mustBegin(.drain(workers[4]))
+        for _ in 0..<20 {
+            try world.coordinate()
+            #expect(world.metadata.placement(of: shard)!.group.members.contains(workers[4]) == false)
+        }
+        #expect(world.metadata.openOperations.isEmpty)
+        #expect(world.metadata.operations[id]!.state == .cancelled)
+        #expect(world.metadata.operations[id]!.note?.contains("not to be given any replicas") == true)
+    }
+
     /// The worker that a copy goes to is to be drained, and the one that it comes from has died.
     @Test func whatAShardCannotDoWithoutIsNotTakenBack() throws {
         var world = world()

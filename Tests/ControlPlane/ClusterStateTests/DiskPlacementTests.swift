@@ -141,7 +141,8 @@ struct DiskPlacementTests {
             let refusal = try #require(world.refusal(of: request))
             #expect(refusal.hasPrefix("Room is missing (rule 'disk'): "), "\(refusal)")
             #expect(refusal.contains("shard 0 of collection 'collection-"), "\(refusal)")
-            let lack = "worker \(workers[4]) needs 3 MiB of free disk with what is reserved, and has 2"
+            let address = try #require(world.metadata.workers[workers[4]])
+            let lack = "the worker at \(address) needs 3 MiB of free disk with what is reserved, and has 2"
             #expect(refusal.contains(lack) && refusal.contains("takes 1 MiB of disk"), "\(refusal)")
         }
         world.freeDisk[workers[4]] = 3 << 20
@@ -173,7 +174,8 @@ struct DiskPlacementTests {
                 .operation(OperationID(high: 0, low: 1), in: view, now: Timestamp(milliseconds: 1))
         }
         let text = try #require(refusal?.description)
-        #expect(text.contains("worker \(workers[2]) needs 5 MiB of free disk"), "\(text)")
+        let address = try #require(view.metadata.workers[workers[2]])
+        #expect(text.contains("the worker at \(address) needs 5 MiB of free disk"), "\(text)")
         #expect(!text.contains("more replica"), "\(text)")
     }
 

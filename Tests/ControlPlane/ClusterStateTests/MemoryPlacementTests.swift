@@ -30,7 +30,8 @@ struct MemoryPlacementTests {
             try OperationRequest.move(shard, from: workers[0], to: workers[1])
                 .operation(OperationID(high: 1, low: 1), in: view, now: Timestamp(milliseconds: 1))
         }
-        let rule = "Worker \(workers[1]) holds as much memory as it may"
+        let address = try #require(view.metadata.workers[workers[1]])
+        let rule = "The worker at \(address) holds as much memory as it may"
         #expect(refusal?.description.hasPrefix(rule) == true, "\(String(describing: refusal))")
     }
 

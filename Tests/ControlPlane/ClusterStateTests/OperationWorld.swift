@@ -28,6 +28,8 @@ struct OperationWorld {
     var gone: Set<NodeID> = []
     /// Workers that stay away for as long where nobody is replaced.
     var absent: Set<NodeID> = []
+    /// Workers whose disk hangs: their replicas wait for it.
+    var stuck: Set<NodeID> = []
     /// How much of a shard's log each replica has; the shard itself has `head`.
     var replicas: [NodeID: [ShardID: UInt64]] = [:]
     var head: [ShardID: UInt64] = [:]
@@ -93,7 +95,8 @@ struct OperationWorld {
                     faceCount: sequence,
                     sequence: sequence,
                     diskByteCount: 1 << 20,
-                    end: end
+                    end: end,
+                    isStuck: stuck.contains(worker)
                 )
             }
             observation.availableMemoryByteCount = memory[worker]
@@ -210,7 +213,8 @@ struct OperationWorld {
     }
 
     private mutating func regroup(_ collection: CollectionID, _ regrouping: ReconcileAction.Regrouping) throws {
-        guard let index = metadata.collections[collection]?.index(of: regrouping.shard),
+        guard regrouping.isWanted(in: metadata),
+            let index = metadata.collections[collection]?.index(of: regrouping.shard),
             let old = metadata.collections[collection]?.placements[index].group, old.version == regrouping.version
         else { return }
         try check(regrouping.group, after: old, of: regrouping.shard)

@@ -324,6 +324,21 @@ struct ReconcilePlannerTests {
         #expect(regroupings(record, gone).map(\.group) == [record.placements[0].group.adding(learner: fourth)])
     }
 
+    /// The first led, the second led after it, and both are away: what the first has may be all that comes back.
+    @Test func nobodyLeavesWhileNobodyInSyncIsThere() {
+        let record = ClusterScript.replicated(1, on: [second], learners: [first, third], copies: 2)
+        let group = record.placements[0].group
+        var reports = ClusterScript.serving(record)
+        let without = ClusterScript.view([record], reports: reports, live: [third], gone: [first])
+        #expect(regroupings(record, without) == [])
+        let with = ClusterScript.view([record], reports: reports, live: [second, third], gone: [first])
+        #expect(regroupings(record, with).map(\.group) == [group.removing(learner: first)])
+        // One that is out of service has nothing that could be read.
+        reports[second]!.replicas[record.placements[0].shard]!.state = .failed
+        let failed = ClusterScript.view([record], reports: reports, live: [second, third], gone: [first])
+        #expect(regroupings(record, failed) == [])
+    }
+
     @Test func whatOneLeavesBehindIsSpreadOverTheOthers() {
         let workers = (1...5).map { ClusterScript.worker(UInt64($0)) }
         let records = (1...8).map { ClusterScript.replicated(UInt64($0), on: [workers[0], workers[1]], minimum: 2) }

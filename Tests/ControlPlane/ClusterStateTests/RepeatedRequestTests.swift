@@ -54,6 +54,29 @@ struct RepeatedRequestTests {
         }
     }
 
+    /// What was asked for is in the collection's configuration until the operation is cancelled or has ended.
+    @Test func whileCopiesAreChangedTheirOperationIsTakenForNoOtherNumberOfThem() throws {
+        var (world, requests) = try world()
+        let request = requests[4]
+        guard case .copies(let collection, _) = request else {
+            Issue.record("\(request) is about no copies")
+            return
+        }
+        let other = OperationRequest.copies(collection, CopyCount(replicationFactor: 5, minimumInSync: 2))
+        try world.mustBegin(request)
+        let id = try #require(world.metadata.openOperations.first?.id)
+        for state in OperationState.allCases where state == .running || state == .paused {
+            world.metadata.operations[id]!.state = state
+            let operation = world.metadata.operations[id]!
+            #expect(request.mayHaveBegun(operation, in: world.metadata))
+            #expect(!other.mayHaveBegun(operation, in: world.metadata), "\(state)")
+        }
+        world.metadata.operations[id]!.state = .running
+        let isCancelled = world.cancel(id)
+        #expect(isCancelled)
+        #expect(request.mayHaveBegun(world.metadata.operations[id]!, in: world.metadata))
+    }
+
     /// Shards are gone one after the other, and "all" is those of the beginning.
     @Test func aSplitOfManyIsTheSameWhenSomeAreDone() throws {
         var (world, _) = try world()

@@ -36,6 +36,27 @@ import Testing
         }
     }
 
+    @Test func whereALearnerStandsSaysNothingOfTheOthers() {
+        func verdicts(_ learner: ReplicaComparison.Reading) -> [NodeID: ReplicaComparison.Verdict] {
+            ReplicaComparison.verdicts(
+                [nodes[0]: whole(9, 5), nodes[1]: learner],
+                learners: [nodes[1]],
+                primary: nodes[0]
+            )
+        }
+        #expect(verdicts(whole(0, 0)) == [nodes[0]: .sound, nodes[1]: .notCompared])
+        #expect(verdicts(.damaged) == [nodes[0]: .sound, nodes[1]: .damaged])
+        // One that has caught up is held against them.
+        #expect(verdicts(whole(9, 5)) == [nodes[0]: .sound, nodes[1]: .sound])
+        #expect(verdicts(whole(9, 5, changing: 3)) == [nodes[0]: .sound, nodes[1]: .different(sliceCount: 3)])
+        let two = ReplicaComparison.verdicts(
+            [nodes[0]: whole(9, 5), nodes[1]: whole(8, 5), nodes[2]: whole(1, 0)],
+            learners: [nodes[2]],
+            primary: nodes[0]
+        )
+        #expect(two == [nodes[0]: .notCompared, nodes[1]: .notCompared, nodes[2]: .notCompared])
+    }
+
     @Test func whatWasReadAtAnotherSequenceIsNotCompared() {
         let verdicts = ReplicaComparison.verdicts(
             [nodes[0]: whole(9, 5), nodes[1]: whole(10, 6), nodes[2]: whole(9, 5)],
@@ -59,6 +80,19 @@ import Testing
         }
         #expect(Set(verdicts([3, 3, 3]).values) == [.sound])
         #expect(verdicts([3, 4, 4]) == [nodes[0]: .different(sliceCount: 1), nodes[1]: .sound, nodes[2]: .sound])
+    }
+
+    /// It has joined behind the entry that the others were compared at, or has passed it.
+    @Test func aLearnerWithoutACheckpointIsNotHeldAgainstTheOnesOfOthers() {
+        let verdicts = ReplicaComparison.verdicts(
+            [nodes[0]: whole(100, 5), nodes[1]: whole(99, 4), nodes[2]: whole(101, 6)],
+            checkpoints: [
+                nodes[0]: .init(sequence: 101, digest: 3), nodes[1]: .init(sequence: 101, digest: 3),
+            ],
+            learners: [nodes[2]],
+            primary: nodes[0]
+        )
+        #expect(verdicts == [nodes[0]: .sound, nodes[1]: .sound, nodes[2]: .notCompared])
     }
 
     @Test func whereNobodyCanTellNoneIsGood() {

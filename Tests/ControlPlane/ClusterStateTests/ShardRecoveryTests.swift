@@ -146,6 +146,35 @@ struct ShardRecoveryTests {
         }
     }
 
+    /// Whoever led before the last one fell silent is behind by the record, and may have more than anybody.
+    @Test func aSilentReplicaThatWasBehindIsToldApart() throws {
+        let (record, view) = view(learner: workers[3], live: [workers[2]], minimum: 1)
+        let recovery = try ShardRecovery(of: record.placements[0].shard, in: view)
+        guard case .emptyShard = recovery.outcome else {
+            Issue.record("it is \(recovery.outcome)")
+            return
+        }
+        #expect(recovery.lost == [workers[0], workers[1]] && recovery.away == [workers[3]])
+    }
+
+    @Test func aReplicaThatWasBehindAndIsThereIsNotAway() throws {
+        let (record, view) = view(learner: workers[2], serving: [workers[2]: 50], live: [workers[2], workers[3]])
+        let led = try ShardRecovery(of: record.placements[0].shard, in: view)
+        #expect(led.isLed(by: workers[2], through: 50))
+        #expect(led.lost == [workers[0], workers[1]] && led.away.isEmpty)
+        // While it is being opened nobody knows what it has; of one that has failed nothing is left.
+        let shard = record.placements[0].shard
+        var opening = view
+        opening.observations[workers[2]]!.replicas[shard]!.state = .opening
+        let stillOpening = opening
+        let refusal = #expect(throws: OperationRefusal.self) { _ = try ShardRecovery(of: shard, in: stillOpening) }
+        #expect(refusal?.description.contains("opens its replica") ?? false, "\(String(describing: refusal))")
+        var failed = view
+        failed.observations[workers[2]]!.replicas[shard]!.state = .failed
+        let recovery = try ShardRecovery(of: shard, in: failed)
+        #expect(recovery.lost == Array(workers[..<3]) && recovery.away.isEmpty)
+    }
+
     @Test func whatIsNotLostIsNotGivenUp() {
         for (view, rule) in [
             (view(serving: [workers[1]: 3], live: [workers[1], workers[2], workers[3]]), "nothing of it is lost"),

@@ -71,6 +71,9 @@ struct TrainingPlannerTests {
         record.codebook!.sampleCount = 600
         let reports = ClusterScript.serving(record, faceCount: 1_000_000, generation: 1)
         #expect(decide(record, reports) == .none)
+        // Of 16 lists two had too few rows.
+        record.codebook!.listCount = 14
+        #expect(decide(record, reports) == .none)
         record.codebook!.sampleCount = 300
         guard case .train = decide(record, reports) else {
             Issue.record("twice the rows are worth a training")
@@ -259,6 +262,15 @@ struct TrainingPlannerTests {
         }
         #expect(order.listCount == lists)
         #expect(order.sources.map(\.sampleCount) == [sample])
+    }
+
+    /// A mean of few rows shows what single faces look like.
+    @Test func configuredListsAreNoMoreThanTheSampleCarries() {
+        for (configured, lists): (UInt32, UInt32) in [(65_536, 947), (948, 947), (256, 256), (1, 1)] {
+            let policy = TrainingPolicy(sampleCount: 18_000, listCount: configured)
+            let size = TrainingSize(faceCount: 100_000, dimension: 512, policy: policy)
+            #expect(size.listCount == lists && size.sampleCount == 18_000, "\(configured)")
+        }
     }
 
     @Test func aSampleNeverTakesMoreThanItsBytes() {

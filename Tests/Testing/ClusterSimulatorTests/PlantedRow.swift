@@ -99,7 +99,7 @@ struct PlantedRow: Sendable, CustomTestStringConvertible {
             on: SimulationCourse(trustsDisks: true),
             seeds: Array(1...31)
         ),
-        PlantedRow(bug: .growWithoutUnion, breaks: [.deletion], seeds: Array(790...820)),
+        PlantedRow(bug: .growWithoutUnion, breaks: [.deletion], seeds: Array(580...610)),
         PlantedRow(bug: .growBeforeCommitted, breaks: [.oneLog], on: upheavals, seeds: Array(210...240)),
         PlantedRow(bug: .leaseWithoutConfirmation, breaks: [.deletion], on: divisions, seeds: Array(1...31)),
         PlantedRow(bug: .matchIsLast, breaks: [.oneLog], on: upheavals, seeds: Array(690...720)),
@@ -122,12 +122,7 @@ struct PlantedRow: Sendable, CustomTestStringConvertible {
         on: rollouts,
         seeds: Array(405...412)
     )
-    static let groups = PlantedRow(
-        fault: .noCompareAndSwap,
-        breaks: [.liveness],
-        on: divisions,
-        seeds: Array(777...784)
-    )
+    static let groups = PlantedRow(fault: .noCompareAndSwap, breaks: [.liveness], seeds: Array(140...150))
     static let codebooks = PlantedRow(
         fault: .rolloutsNeverTakenBack,
         breaks: [.former],

@@ -46,35 +46,40 @@ extension ClusterController {
         guard let record = metadata.collection(named: request.collection) else {
             throw Self.notFound(request.collection)
         }
-        guard record.restoration?.backup == request.backup else {
-            throw WireStatus(
-                .invalidRequest,
-                "The collection '\(request.collection)' is not being restored from \(request.backup.prefix(128))."
-            )
+        guard record.restoration?.backup == request.backup else { throw Self.notBeingRestored(request) }
+        // Sent before, by a call whose answer was lost.
+        if let known = record.codebook {
+            try Self.check(known, against: request)
+            return Acknowledgement()
         }
-        // One that was sent before, by a call whose answer was lost, or that it has trained meanwhile.
-        if record.codebook != nil { return Acknowledgement() }
         let collection = record.collection.id
-        let restoring = Set(metadata.collections.values.filter { $0.restoration != nil }.map(\.collection.id))
-        guard let bytes = try gather(request, of: collection, restoring) else { return Acknowledgement() }
-        let digest = try await storeCodebook(bytes)
-        guard digest == request.digest else {
-            throw WireStatus(
-                .invalidRequest,
-                "The codebook's SHA-256 is not the one that was told; send it again from offset 0."
-            )
+        let restoring = metadata.restoringCollections
+        let now = now
+        let gathered = try restoredCodebooks.withLock { (gathered) throws(WireStatus) -> [UInt8]? in
+            gathered.keep(only: restoring, now: now)
+            return try gathered.add(request.slice, of: collection, now: now)
         }
+        guard let bytes = gathered else { return Acknowledgement() }
+        let summary = try await read(bytes, of: request, dimension: record.collection.configuration.dimension)
+        let digest = try await storeCodebook(bytes)
         let codebook = CodebookRecord(
-            request.summary.generation,
+            summary.generation,
             request.origin,
             digest: digest,
             byteCount: UInt64(bytes.count),
-            request.summary
+            summary
         )
         try await change(collection, asController: false) { record in
             guard record.restoration?.backup == request.backup, record.codebook == nil else { return }
             record.codebook = codebook
         }
+        guard let made = state.withLock({ $0.records.metadata.collections[collection] }) else {
+            throw Self.notFound(request.collection)
+        }
+        guard let known = made.codebook else { throw Self.notBeingRestored(request) }
+        try Self.check(known, against: request)
+        // Another one took its place meanwhile.
+        guard known.digest == digest else { return Acknowledgement() }
         logger.info(
             "codebook of a backup recorded",
             metadata: [
@@ -85,34 +90,60 @@ extension ClusterController {
         return Acknowledgement()
     }
 
-    /// Adds a slice; all bytes once they are there, nil before.
-    private func gather(
-        _ request: RestoreCodebook,
-        of collection: CollectionID,
-        _ restoring: Set<CollectionID>
-    ) throws(WireStatus) -> [UInt8]? {
-        let slice = request.slice
-        guard slice.totalByteCount > 0, slice.totalByteCount <= CodebookFiles.byteLimit, !slice.bytes.isEmpty else {
-            throw WireStatus(
-                .limitExceeded,
-                "A codebook has from 1 to \(CodebookFiles.byteLimit) bytes, not \(slice.totalByteCount)."
-            )
-        }
-        return try restoredCodebooks.withLock { (gathered) throws(WireStatus) in
-            gathered = gathered.filter { restoring.contains($0.key) }
-            var bytes = slice.offset == 0 ? [] : gathered.removeValue(forKey: collection) ?? []
-            let end = UInt64(bytes.count) + UInt64(slice.bytes.count)
-            guard slice.offset == UInt64(bytes.count), end <= slice.totalByteCount else {
+    /// What the whole codebook says of itself.
+    ///
+    /// - Throws: `invalidRequest`, when it is not the one that was told; nothing of it is kept then.
+    private func read(
+        _ bytes: [UInt8],
+        of request: RestoreCodebook,
+        dimension: Int
+    ) async throws(WireStatus) -> CollectionDescription.Codebook {
+        let (reader, told) = (codebookReader, request.summary)
+        let summary = try await disk.run { () throws(WireStatus) -> CollectionDescription.Codebook in
+            guard CodebookFiles.digest(of: bytes) == request.digest else {
                 throw WireStatus(
                     .invalidRequest,
-                    "The slice at \(slice.offset) does not continue what came before; send the codebook from offset 0."
+                    "The codebook's SHA-256 is not the one that was told; send it again from offset 0."
                 )
             }
-            bytes += slice.bytes
-            if end == slice.totalByteCount { return bytes }
-            gathered[collection] = bytes
-            return nil
+            guard let reader else { return told }
+            return try reader.read(bytes, dimension)
         }
+        guard summary.generation == told.generation, summary.codedDimension == told.codedDimension,
+            summary.codeByteCount == told.codeByteCount, summary.listCount == told.listCount
+        else {
+            throw WireStatus(
+                .invalidRequest,
+                "The codebook is of generation \(summary.generation), with \(summary.listCount) lists, "
+                    + "\(summary.codedDimension) coded components and codes of \(summary.codeByteCount) bytes, and its "
+                    + "summary says another; send it again from offset 0, with its own."
+            )
+        }
+        return summary
+    }
+
+    /// Whether the collection has the codebook that is sent, or has had it trained anew since.
+    private static func check(_ known: CodebookRecord, against request: RestoreCodebook) throws(WireStatus) {
+        guard known.digest != request.digest, known.generation <= request.summary.generation else { return }
+        throw WireStatus(
+            .alreadyExists,
+            "The collection '\(request.collection)' has another codebook, of generation \(known.generation)."
+        )
+    }
+
+    private static func notBeingRestored(_ request: RestoreCodebook) -> WireStatus {
+        WireStatus(
+            .invalidRequest,
+            "The collection '\(request.collection)' is not being restored from \(request.backup.prefix(128))."
+        )
+    }
+
+    /// Forgets slices of codebooks whose others do not come.
+    func dropOldSlices() {
+        let now = now
+        guard restoredCodebooks.withLock({ !$0.isEmpty }) else { return }
+        let restoring = state.withLock(\.records.metadata.restoringCollections)
+        restoredCodebooks.withLock { $0.keep(only: restoring, now: now) }
     }
 
     /// Gives every replica the codebook: whoever is the controller has it from a worker from then on. One in which a
@@ -170,5 +201,11 @@ extension ClusterController {
             try? await Task.sleep(for: pause)
             pause *= 2
         }
+    }
+}
+
+extension ClusterMetadata {
+    fileprivate var restoringCollections: Set<CollectionID> {
+        Set(collections.values.lazy.filter { $0.restoration != nil }.map(\.collection.id))
     }
 }

@@ -12,9 +12,9 @@ extension ClusterController {
     /// When the wait ends too early the collection exists all the same, and its shards are hosted as workers come.
     func create(_ request: CreateCollection, deadline: WireDeadline) async throws(WireStatus) -> CollectionDescription {
         let configuration = request.configuration
-        if let problem = configuration.problem { throw WireStatus(.invalidRequest, "The \(problem).") }
+        if let problem = configuration.problem { throw WireStatus(.invalidRequest, "The \(problem).").withoutEffect }
         let collection = Collection(id: .random(), configuration: configuration, created: .wallClock)
-        try await commit { records throws(WireStatus) in
+        try await commit(isFirst: true) { records throws(WireStatus) in
             // A commit whose end was not heard of may have made it.
             records.metadata.collections[collection.id] == nil ? try self.creation(of: collection, in: records) : nil
         }
@@ -36,7 +36,7 @@ extension ClusterController {
         if request.id != nil { try await catchUp() }
         var faceCount: UInt64 = 0
         var deleted: CollectionID?
-        try await commit { records throws(WireStatus) in
+        try await commit(isFirst: true) { records throws(WireStatus) in
             // A commit whose end was not heard of may have done it; the name may be another collection's by now.
             if let deleted, records.metadata.deletions[deleted] != nil { return nil }
             guard let record = records.metadata.collection(named: request.name) else {

@@ -23,10 +23,18 @@ extension ClusterController {
         var earlier: OperationID?
         // What another coordinator has seen the end of is not under way.
         if request.fingerprint == 0, underWay(request.order, in: currentView) != nil { await refresh() }
-        try await commit { records throws(WireStatus) in
+        try await commit(isFirst: true) { records throws(WireStatus) in
             earlier = nil
             // A commit whose end was not heard of may have made it.
-            guard records.metadata.operations[request.id] == nil else { return nil }
+            if let known = records.metadata.operations[request.id] {
+                guard request.order.mayHaveBegun(known, in: records.metadata) else {
+                    throw WireStatus(
+                        .invalidRequest,
+                        "Operation \(request.id) was begun by another order; give this one an id of its own."
+                    )
+                }
+                return nil
+            }
             var view = self.currentView
             view.metadata = records.metadata
             // What was planned is begun as it was planned, or not at all.
@@ -35,7 +43,8 @@ extension ClusterController {
                 guard earlier == nil else { return nil }
             }
             let operation = try self.operation(request.id, for: request.order, in: view)
-            guard request.fingerprint == 0 || request.fingerprint == operation.fingerprint else {
+            let fingerprint = operation.fingerprint(in: records.metadata)
+            guard request.fingerprint == 0 || request.fingerprint == fingerprint else {
                 throw WireStatus(
                     .invalidRequest,
                     "The cluster has changed since that plan: it would be another now. 'mien plan' with the same words "
@@ -57,7 +66,7 @@ extension ClusterController {
     }
 
     func change(_ request: ChangeOperation) async throws(WireStatus) -> OperationDescription {
-        try await commit { records throws(WireStatus) in
+        try await commit(isFirst: true) { records throws(WireStatus) in
             guard let old = records.metadata.operations[request.id] else { throw Self.unknown(request.id) }
             var operation = old
             switch (request.verb, operation.state) {
@@ -123,6 +132,7 @@ extension ClusterController {
                     isPinned: pin != nil,
                     rule: explanation.rule(isPinned: pin != nil).rawValue,
                     reason: OperationText.sentence(explanation)
+                        + (OperationText.silence(of: worker, explanation, in: view).map { " " + $0 } ?? "")
                         + (placement.group.learners.contains(worker)
                             ? hitch(of: shard, on: worker, in: view).map { " " + $0 } ?? "" : "")
                         + (OperationText.warmth(of: shard, on: worker, in: view).map { " " + $0 } ?? "")
@@ -141,6 +151,8 @@ extension ClusterController {
                 !PinPlanner.forbids(update.begun, in: records.metadata)
             else { return nil }
             next.ended = update.new.ended.map(records.metadata.nextEnd)
+            // As it is recorded: nothing is put back any more.
+            if next.ended != nil { next.formerStanding = .active }
             var conditions = [records.unchanged(ClusterRecords.operationKey(id))]
             var changes = [ClusterRecords.put(next)]
             // A pin that comes later looks at the steps under way once it is recorded.
@@ -360,7 +372,7 @@ extension ClusterController {
     }
 
     /// Each two that follow each other; one that is left over has no other.
-    private static func pairs(_ indices: [UInt32]) -> [OperationRequest.ShardPair] {
+    static func pairs(_ indices: [UInt32]) -> [OperationRequest.ShardPair] {
         stride(from: 0, to: indices.count - 1, by: 2).map { .init(indices[$0], indices[$0 + 1]) }
     }
 
@@ -457,8 +469,8 @@ extension ClusterController {
                 case .catchingUp(let worker): hitch(of: step.shard, on: worker, in: view)
                 case .preparing(let worker):
                     OperationText.hitch(of: step, on: worker, in: view) { lastFailure(about: $0, on: worker) }
-                case .tooFewInSync, .tooFewThere, .noSuccessor, .unaware, .archiving, .draining, .resting, .notReady:
-                    nil
+                case .resting: OperationText.hitch(ofArchiving: step, in: view)
+                case .tooFewInSync, .tooFewThere, .noSuccessor, .unaware, .archiving, .draining, .notReady: nil
                 }
             return hitch.map { "\(sentence) \($0)" } ?? sentence
         }

@@ -9,20 +9,34 @@ extension ClusterController {
     /// Pins replicas of a shard, in place of what was pinned of it, or lets them go.
     func pin(_ request: PinShard) async throws(WireStatus) -> ShardExplanation {
         var (pinned, former): (ShardPin?, ShardPin?)
-        try await commit { records throws(WireStatus) in
-            var view = self.currentView
-            view.metadata = records.metadata
-            let shard = try Self.shard(request.collection, request.shardIndex, in: view)
-            pinned = try Self.pin(request.pin, shard, in: view)
-            former = view.metadata.pins[shard]
-            guard former != pinned else { return nil }
-            // A drain changes the worker's record, a move the collection's.
-            let keys =
-                [ClusterRecords.pinKey(shard.collection), ClusterRecords.collectionKey(shard.collection)]
-                + (pinned?.workers.map(ClusterRecords.workerKey) ?? [])
-            return (
-                keys.map { records.unchanged($0) }, [Self.change(pinned, of: shard, in: records)]
-            )
+        // What commits of this request may have put, be their end heard of or not.
+        var attempted: [ShardPin] = []
+        var pinnedShard: ShardID?
+        do throws(WireStatus) {
+            try await commit(isFirst: true) { records throws(WireStatus) in
+                var view = self.currentView
+                view.metadata = records.metadata
+                let shard = try Self.shard(request.collection, request.shardIndex, in: view)
+                pinned = try Self.pin(request.pin, shard, in: view)
+                let current = view.metadata.pins[shard]
+                if !attempted.contains(where: { $0 == current }) { former = current }
+                guard current != pinned else { return nil }
+                pinnedShard = shard
+                if let pinned { attempted.append(pinned) }
+                // A drain changes the worker's record, a move the collection's.
+                let keys =
+                    [ClusterRecords.pinKey(shard.collection), ClusterRecords.collectionKey(shard.collection)]
+                    + (pinned?.workers.map(ClusterRecords.workerKey) ?? [])
+                return (
+                    keys.map { records.unchanged($0) }, [Self.change(pinned, of: shard, in: records)]
+                )
+            }
+        } catch {
+            // What is refused at last, after a commit whose end was not heard of, is not to be in force.
+            if error.code == .invalidRequest, let pinnedShard, !attempted.isEmpty {
+                try await takeBack(attempted, of: pinnedShard, former)
+            }
+            throw error
         }
         try await takeBackUnlessFree(request, pinned, former)
         logger.notice(
@@ -49,14 +63,19 @@ extension ClusterController {
         do throws(WireStatus) {
             _ = try Self.pin(request.pin, shard, in: view)
         } catch {
-            try await commit { records throws(WireStatus) in
-                guard records.metadata.pins[shard] == pinned else { return nil }
-                return (
-                    [records.unchanged(ClusterRecords.pinKey(shard.collection))],
-                    [Self.change(former, of: shard, in: records)]
-                )
-            }
+            try await takeBack([pinned], of: shard, former)
             throw error
+        }
+    }
+
+    /// - Parameter pins: those of which one may be in force.
+    private func takeBack(_ pins: [ShardPin], of shard: ShardID, _ former: ShardPin?) async throws(WireStatus) {
+        try await commit { records throws(WireStatus) in
+            guard let current = records.metadata.pins[shard], pins.contains(current) else { return nil }
+            return (
+                [records.unchanged(ClusterRecords.pinKey(shard.collection))],
+                [Self.change(former, of: shard, in: records)]
+            )
         }
     }
 

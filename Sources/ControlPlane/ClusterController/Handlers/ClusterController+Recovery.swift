@@ -13,7 +13,7 @@ extension ClusterController {
         let now = Timestamp.wallClock
         var recovery: ShardRecovery?
         var made: ShardRecovered?
-        try await commit { records throws(WireStatus) in
+        try await commit(isFirst: true) { records throws(WireStatus) in
             // A commit whose end was not heard of may have made it.
             if let recovery, let record = records.metadata.collections[recovery.old.shard.collection],
                 recovery.wasApplied(to: record, now: now)
@@ -48,6 +48,7 @@ extension ClusterController {
             metadata: [
                 "collection": "\(request.collection)", "shard": "\(request.shardIndex)",
                 "lost": "\(recovered.lost.map(\.description).joined(separator: " "))",
+                "away": "\(recovered.away.map(\.description).joined(separator: " "))",
                 "goes_on_as": "\(recovered.shardIndex)", "primary": "\(recovered.primary)",
                 "sequence": "\(sequence ?? 0)", "was_made_before": "\(made != nil)",
             ]
@@ -151,11 +152,12 @@ extension ClusterController {
             case .emptyShard(let placement): (placement.shard, placement.group)
             }
         return ShardRecovered(
-            lost: recovery.old.group.inSync,
+            lost: recovery.lost + recovery.away,
             shardIndex: shard.index,
             primary: group.primary,
             replicas: group.members.map { .init(worker: $0, sequence: recovery.sequences[$0]) },
-            epoch: recovery.old.epoch
+            epoch: recovery.old.epoch,
+            away: recovery.away
         )
     }
 }

@@ -33,7 +33,7 @@ extension ClusterController {
         let new = Collection(id: .random(), configuration: request.configuration, created: .wallClock)
         var collection = new
         let mark = Self.mark()
-        try await commit { records throws(WireStatus) in
+        try await commit(isFirst: true) { records throws(WireStatus) in
             if let known = records.metadata.collection(named: request.configuration.name) {
                 // Made by a commit whose end was not heard of, or by an earlier call.
                 guard known.restoration?.backup == request.backup,
@@ -210,12 +210,21 @@ extension ClusterController {
             next += part.count
             let readings = await withTaskGroup(of: (UInt32, Result<ReplicaVerified, WireStatus>).self) { tasks in
                 for placement in part {
-                    tasks.addTask { (placement.shard.index, await self.reading(placement, timeout: timeout)) }
+                    tasks.addTask {
+                        let shard = placement.shard
+                        return (shard.index, await self.reading(of: shard, on: placement.primary, timeout: timeout))
+                    }
                 }
                 return await tasks.reduce(into: []) { $0.append($1) }
             }
             for (shard, reading) in readings {
-                let verified = try reading.get()
+                let verified: ReplicaVerified
+                do throws(WireStatus) {
+                    verified = try reading.get()
+                } catch {
+                    guard error.code == .corruptPartition else { throw error }
+                    throw WireStatus(.corruptPartition, "\(error.message) Delete the collection and restore again.")
+                }
                 guard verified.damage == nil, verified.slices.count == slices.count else {
                     throw WireStatus(
                         .corruptPartition,
@@ -236,19 +245,6 @@ extension ClusterController {
                     + "service: run the restoration again; if that ends the same, with faces deleted since it began, "
                     + "delete the collection and restore it anew."
             )
-        }
-    }
-
-    private func reading(
-        _ placement: ShardPlacement,
-        timeout: Duration
-    ) async -> Result<ReplicaVerified, WireStatus> {
-        do throws(WireStatus) {
-            return .success(
-                try await call(VerifyReplica(shard: placement.shard), on: placement.primary, timeout: timeout)
-            )
-        } catch {
-            return .failure(error)
         }
     }
 

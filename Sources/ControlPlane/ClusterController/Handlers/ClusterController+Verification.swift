@@ -21,7 +21,9 @@ extension ClusterController {
         guard let placement = view.metadata.placement(of: shard) else { throw Self.notFound(request.collection) }
         let timeout = deadline.isNone ? Self.verificationTimeout : deadline.remaining * 0.95
         let group = placement.group
+        if let full = self.readings.take(at: group.members) { throw Self.readsEnough(full) }
         let readings = await withTaskGroup(of: Reading.self) { tasks in
+            defer { self.readings.giveBack(at: group.members) }
             for member in group.members {
                 tasks.addTask {
                     Reading(
@@ -35,15 +37,23 @@ extension ClusterController {
             return readings
         }
         let found = readings.mapValues(ReplicaComparison.Reading.init)
+        // One that has joined the others meanwhile is one of them, and one that has left them is waited for no more.
+        let present = currentView.metadata.placement(of: shard)?.group ?? group
+        let learners = Set(group.members.filter { !present.isInSync($0) })
+        let limit = min(timeout, Self.meetingTimeout)
         let verdicts = ReplicaComparison.verdicts(
             found,
-            checkpoints: await checkpoints(of: placement.shard, found, atMost: min(timeout, Self.meetingTimeout)),
+            checkpoints: await checkpoints(of: placement.shard, found, learners: learners, atMost: limit),
+            learners: learners,
             primary: group.primary
         )
         var replicas: [ShardVerified.Replica] = []
         for member in group.members {
             guard let reading = readings[member], let verdict = verdicts[member] else { continue }
             var replica = Self.replica(member, of: group, reading, verdict)
+            if verdict == .notCompared, learners.contains(member) {
+                replica.detail = "It is catching up: 'mien operations' tells how far, verify it again when it has."
+            }
             if request.repairs, replica.finding == .damaged || replica.finding == .different {
                 let good = group.inSync.filter { verdicts[$0] == .sound && $0 != member }
                 do throws(WireStatus) {
@@ -64,27 +74,47 @@ extension ClusterController {
         var result: Result<ReplicaVerified, WireStatus>
     }
 
-    private func reading(
+    private static func readsEnough(_ worker: NodeID) -> WireStatus {
+        WireStatus(
+            .overloaded,
+            "Worker \(worker) is reading \(ReadingTurns.limit) replicas from end to end; try again when it has.",
+            retryAfterMilliseconds: 1000
+        )
+    }
+
+    /// Has a replica read from end to end. Where its worker reads others, as another coordinator asked it to, it is
+    /// asked again until it has time.
+    func reading(
         of shard: ShardID,
         on member: NodeID,
         timeout: Duration
     ) async -> Result<ReplicaVerified, WireStatus> {
-        do throws(WireStatus) {
-            return .success(try await call(VerifyReplica(shard: shard), on: member, timeout: timeout))
-        } catch {
-            return .failure(error)
+        let end = ContinuousClock.now + timeout
+        while true {
+            do throws(WireStatus) {
+                let left = end - ContinuousClock.now
+                return .success(try await call(VerifyReplica(shard: shard), on: member, timeout: left))
+            } catch {
+                let pause = Duration.milliseconds(max(100, error.retryAfterMilliseconds))
+                guard error.code == .overloaded, !Task.isCancelled, ContinuousClock.now + pause < end else {
+                    return .failure(error)
+                }
+                try? await Task.sleep(for: pause)
+            }
         }
     }
 
     /// What replicas that were read at different sequences hold behind one entry that all of them have passed since;
-    /// none when they need not be asked, or when there is no such entry in time.
+    /// none when they need not be asked, or when there is no such entry in time. Nobody waits for learners.
     private func checkpoints(
         of shard: ShardID,
         _ readings: [NodeID: ReplicaComparison.Reading],
+        learners: Set<NodeID>,
         atMost timeout: Duration
     ) async -> [NodeID: ReplicaObservation.Checkpoint] {
-        guard let place = ReplicaComparison.meetingPlace(of: readings.values) else { return [:] }
-        let nodes = readings.filter { if case .whole = $1 { true } else { false } }.keys
+        let settled = readings.filter { !learners.contains($0.key) }
+        guard let place = ReplicaComparison.meetingPlace(of: settled.values) else { return [:] }
+        let nodes = settled.filter { if case .whole = $1 { true } else { false } }.keys
         let end = ContinuousClock.now + timeout
         while !Task.isCancelled, ContinuousClock.now < end {
             let view = currentView
@@ -92,7 +122,14 @@ extension ClusterController {
                 view.replica(of: shard, on: node)?.checkpoint.map { (node, $0) }
             }
             if known.count == nodes.count, Set(known.map(\.1.sequence)).count == 1, known[0].1.sequence >= place {
-                return Dictionary(uniqueKeysWithValues: known)
+                let met = known[0].1.sequence
+                let joining = learners.compactMap { node -> (NodeID, ReplicaObservation.Checkpoint)? in
+                    guard case .whole(let sequence, _)? = readings[node], sequence <= met,
+                        let checkpoint = view.replica(of: shard, on: node)?.checkpoint, checkpoint.sequence == met
+                    else { return nil }
+                    return (node, checkpoint)
+                }
+                return Dictionary(uniqueKeysWithValues: known + joining)
             }
             try? await Task.sleep(for: .milliseconds(100))
         }

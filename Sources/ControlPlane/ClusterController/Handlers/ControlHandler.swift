@@ -69,11 +69,12 @@ package struct ControlHandler: Sendable {
         return true
     }
 
+    /// Answers what changes nothing.
     private func answer(_ call: ServerCall, _ body: () throws(WireStatus) -> some WireMessage) {
         do throws(WireStatus) {
             call.reply(try body())
         } catch {
-            call.fail(error)
+            call.fail(error.withoutEffect)
         }
     }
 }

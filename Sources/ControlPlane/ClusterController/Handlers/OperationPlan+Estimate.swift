@@ -46,7 +46,7 @@ extension OperationPlan {
             estimatedSeconds: estimate.seconds,
             assumedBytesPerSecond: estimate.sendingRate ?? (estimate.isMade ? rates.making : rates.sending),
             remarks: OperationText.remarks(on: room, in: view) + OperationText.remarks(on: estimate, ledger),
-            fingerprint: operation.fingerprint
+            fingerprint: operation.fingerprint(in: view.metadata)
         )
     }
 }

@@ -51,8 +51,20 @@ package enum OperationText {
                 + (view.archive?.longTurn.map { " " + Self.sentence(onTurnOf: $0) } ?? "")
         case .draining: "Writes wait for a moment: what was begun is being finished."
         case .resting: "Writes had waited too long for the shards that take this one's place; it is tried again soon."
-        case .notReady(let worker): "The replica on the \(name(worker, view)) is not in sync, or not served."
+        case .notReady(let worker):
+            "The replica on the \(name(worker, view)) is not in sync, or not served, or waits for its disk."
         }
+    }
+
+    /// What keeps the archive from the logs of a step's shards, where writes have just waited for that in vain; nil
+    /// when nothing does.
+    static func hitch(ofArchiving step: Operation.Step, in view: ClusterView) -> String? {
+        guard let archive = view.archive, view.metadata.collections[step.shard.collection]?.restoration == nil,
+            !step.shards.allSatisfy(archive.isNear)
+        else { return nil }
+        return archive.longTurn.map { sentence(onTurnOf: $0) }
+            ?? "The archive lacks the end of the log: where that stays so its place is away, as the controller's log "
+            + "tells."
     }
 
     private static func sentence(onTurnOf time: Duration) -> String {
@@ -165,7 +177,7 @@ package enum OperationText {
         if let rate = estimate.sendingRate {
             remarks.append(
                 source(ledger.sendingPace, of: "copies", verb: "came")
-                    ?? "No copy was seen since this coordinator started, so that the rate is assumed."
+                    ?? "No copy \(unseen), so that the rate is assumed."
             )
             if rate < estimate.rates.sending {
                 remarks.append("Workers make a copy first, and send it no faster than worker.copy_rate.")
@@ -174,7 +186,7 @@ package enum OperationText {
         if estimate.isMade {
             remarks.append(
                 source(ledger.makingPace, of: "splits and merges", verb: "were made")
-                    ?? "No split or merge was seen since this coordinator started, so that their rate is assumed."
+                    ?? "No split or merge \(unseen), so that their rate is assumed."
             )
         }
         if estimate.sendingRate != nil || estimate.isMade {
@@ -186,6 +198,9 @@ package enum OperationText {
         }
         return remarks
     }
+
+    private static let unseen =
+        "large enough to tell (\(CopyPace.leastByteCount >> 20) MiB) was seen since this coordinator started"
 
     private static func source(_ pace: CopyPace, of what: String, verb: String) -> String? {
         guard let rate = pace.bytesPerSecond else { return nil }
@@ -222,7 +237,7 @@ package enum OperationText {
             }
         return [
             "Shards \(shards) have \(first.faceCount) faces together, above coordinator.split_above (\(faceLimit))"
-                + "\(others): what they become is not split by itself as long as 'mien operations' lists this."
+                + "\(others): what they become is not split by itself as long as 'mien operations --all' lists this."
         ]
     }
 
@@ -278,6 +293,17 @@ package enum OperationText {
                 + (turn == 1
                     ? "Another would come here first, by the number of replicas."
                     : "Of those that could have another it is number \(turn), by the number of replicas.")
+        }
+    }
+
+    /// What there is to say of a worker that has a replica, or is to have one, and is silent.
+    static func silence(of worker: NodeID, _ explanation: PlacementExplanation, in view: ClusterView) -> String? {
+        guard !view.liveWorkers.contains(worker) else { return nil }
+        switch explanation {
+        case .primary, .inSync, .learner, .leaving, .coming: return "The worker is not heard of."
+        case .decommissioned, .draining, .notLive, .stopping, .tooLittleDisk, .tooLittleMemory, .shortOfMemory,
+            .notNeeded:
+            return nil
         }
     }
 

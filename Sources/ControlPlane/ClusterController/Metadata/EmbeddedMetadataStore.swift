@@ -138,7 +138,7 @@ package final class EmbeddedMetadataStore: MetadataStore {
     /// The folder's lock proves it.
     package var isExclusive: Bool { true }
 
-    /// The folder's lock proves that nobody else competes.
+    /// The folder's lock proves that nobody else competes: there is nobody to leave the lease to.
     package func compete(as candidate: LeaseCandidate, _ stand: @escaping @Sendable (LeaseStanding) -> Void) async {
         stand(.held(fence: nil))
         let (never, continuation) = AsyncStream.makeStream(of: Void.self)

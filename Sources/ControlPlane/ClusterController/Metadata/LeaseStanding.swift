@@ -15,11 +15,19 @@ package struct LeaseCandidate: Sendable {
     /// The record that only the holder of the lease has there; its value is made when the lease is won.
     package var leaseKey: String
     package var leaseValue: @Sendable () -> [UInt8]
+    /// Whether the node can do with the lease what it is for: one that cannot leaves it to the others.
+    package var mayHold: @Sendable () -> Bool
 
-    package init(presence: Record, leaseKey: String, leaseValue: @escaping @Sendable () -> [UInt8]) {
+    package init(
+        presence: Record,
+        leaseKey: String,
+        leaseValue: @escaping @Sendable () -> [UInt8],
+        mayHold: @escaping @Sendable () -> Bool = { true }
+    ) {
         self.presence = presence
         self.leaseKey = leaseKey
         self.leaseValue = leaseValue
+        self.mayHold = mayHold
     }
 }
 

@@ -7,6 +7,8 @@ package enum MetadataError: Error, Hashable, Sendable {
     case conflict(key: String)
     /// A stored record cannot be read.
     case corrupt(key: String, reason: String)
+    /// A stored record is of a layout or a kind that only a later version knows.
+    case newerRecord(key: String, reason: String)
     case valueTooLong(key: String, byteCount: Int, limit: Int)
     /// The folder was written by a newer version.
     case newerFormat(path: String, found: UInt32, supported: UInt32)
@@ -22,6 +24,14 @@ package enum MetadataError: Error, Hashable, Sendable {
     case unavailable(reason: String)
     /// The commit may or may not have happened; the reason is a sentence.
     case outcomeUnknown(reason: String)
+
+    /// Whether the store holds what cannot be read here, so that reading it again does not help until it is changed.
+    package var isOfRecord: Bool {
+        switch self {
+        case .corrupt, .newerRecord: true
+        default: false
+        }
+    }
 }
 
 extension MetadataError: CustomStringConvertible {
@@ -29,8 +39,11 @@ extension MetadataError: CustomStringConvertible {
         switch self {
         case .conflict(let key): "The metadata record '\(key)' was changed by somebody else meanwhile; try again."
         case .corrupt(let key, let reason):
-            "The metadata record '\(key)' cannot be read (\(reason)); restore the coordinator's data folder from a "
-                + "copy."
+            "The metadata record '\(key)' cannot be read (\(reason)); put the metadata back from a copy: the "
+                + "coordinator's data folder, or where it is in etcd, etcd's snapshot."
+        case .newerRecord(let key, let reason):
+            "The metadata record '\(key)' was written by a newer mien (\(reason)); nothing is damaged: start that one "
+                + "here, too."
         case .valueTooLong(let key, let byteCount, let limit):
             "The metadata record '\(key)' would have \(byteCount) bytes, more than the limit of \(limit)."
         case .newerFormat(let path, let found, let supported):
@@ -55,7 +68,8 @@ extension MetadataError: CustomStringConvertible {
 extension MetadataError: WireStatusConvertible {
     package var wireStatus: WireStatus {
         switch self {
-        case .conflict, .unavailable, .outcomeUnknown: WireStatus(.unavailable, description)
+        // Of several coordinators another can do it, which knows the record.
+        case .conflict, .unavailable, .outcomeUnknown, .newerRecord: WireStatus(.unavailable, description)
         case .valueTooLong: WireStatus(.limitExceeded, description)
         case .corrupt, .newerFormat, .otherCluster, .recordsElsewhere, .recordsHere, .unusable:
             WireStatus(.internalError, description)

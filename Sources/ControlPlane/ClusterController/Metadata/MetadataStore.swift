@@ -73,7 +73,8 @@ package protocol MetadataStore: Sendable {
     /// Revisions of commits from now on, by anyone. A slow reader sees the newest and may miss ones between.
     func revisions() -> AsyncStream<MetadataRevision>
 
-    /// Competes for the lease that one node at a time has, until the task is cancelled.
+    /// Competes for the lease that one node at a time has, until the task is cancelled. While the candidate may not
+    /// hold it, it gives up one that it has and waits, unless nobody else can have it.
     ///
     /// What a competitor writes into the store ends with it: at once when it is cancelled, within the lease's time when
     /// it dies.

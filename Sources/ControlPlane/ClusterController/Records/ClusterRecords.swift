@@ -251,8 +251,10 @@ package struct ClusterRecords: Sendable {
                             since: Timestamp(milliseconds: try reader.read())
                         )
                     }
-                default: throw RecordProblem(description: "its kind is unknown")
+                default: throw NewerRecord(reason: "its kind is unknown")
                 }
+            } catch let error as NewerRecord {
+                throw .newerRecord(key: record.key, reason: error.reason)
             } catch {
                 throw .corrupt(key: record.key, reason: "\(error)")
             }

@@ -3,8 +3,8 @@ import ClusterModel
 import ClusterState
 import FaceModel
 
-/// Layout 2 of an operation's record, which is written only where the worker of a drain was not active before; one of
-/// layout 1 ends before that:
+/// Layout 2 of an operation's record, which is written only while it is open, where the worker of a drain was not
+/// active before; one of layout 1 ends before that:
 ///
 /// | field | form |
 /// |---|---|
@@ -28,7 +28,8 @@ extension Operation {
     private static let none = NodeID(high: 0, low: 0)
 
     var bytes: [UInt8] {
-        let hasStanding = formerStanding != .active
+        // What has ended is not taken back, and is kept: an earlier version is to read it.
+        let hasStanding = formerStanding != .active && ended == nil
         return RecordCoding.bytes(layout: hasStanding ? Self.layout : Self.layoutWithoutStanding) { writer in
             writer.write(high: id.high, low: id.low)
             switch kind {
@@ -94,7 +95,7 @@ extension Operation {
     }
 
     init(bytes: [UInt8]) throws {
-        let hasStanding = bytes.first == Self.layout
+        let hasStanding = bytes.first != Self.layoutWithoutStanding
         let layout = hasStanding ? Self.layout : Self.layoutWithoutStanding
         self = try RecordCoding.read(bytes, layout: layout) { reader in
             let (high, low) = try reader.readID()

@@ -6,6 +6,11 @@ struct RecordProblem: Error, CustomStringConvertible {
     let description: String
 }
 
+/// A metadata record is of a layout or a kind that is not known here: a later version wrote it.
+struct NewerRecord: Error {
+    let reason: String
+}
+
 /// A metadata record: its layout, one byte, then its fields. 128-bit ids are big-endian, as everywhere.
 enum RecordCoding {
     static func bytes(layout: UInt8, _ write: (inout ByteWriter) -> Void) -> [UInt8] {
@@ -15,7 +20,9 @@ enum RecordCoding {
         return writer.bytes
     }
 
-    /// - Throws: `RecordProblem` or `BinaryCodingError`; either reads as the reason why a record is corrupt.
+    /// - Parameter layout: the one that the bytes are of, or the newest where they are of none that is known.
+    /// - Throws: `RecordProblem` or `BinaryCodingError`, either of which reads as the reason why a record is corrupt;
+    ///   `NewerRecord`.
     static func read<T>(
         _ bytes: [UInt8],
         layout: UInt8,
@@ -24,6 +31,9 @@ enum RecordCoding {
         try unsafe bytes.withUnsafeBytes { buffer in
             var reader = unsafe ByteReader(buffer)
             let found = try reader.read(UInt8.self)
+            guard found <= layout else {
+                throw NewerRecord(reason: "its layout is \(found), and those up to \(layout) are known here")
+            }
             guard found == layout else { throw RecordProblem(description: "its layout is \(found), not \(layout)") }
             let value = try read(&reader)
             try reader.finish()

@@ -58,24 +58,23 @@ extension ClusterController {
     }
 
     /// Puts groups in place of others. It depends on the operations, too, whose steps they follow from: what is told to
-    /// be held up, or taken back, does not go on.
+    /// be held up, or taken back, does not go on; and on the workers that get a replica: one that has been taken out of
+    /// use since it was chosen gets none.
     func regroup(_ collection: CollectionID, _ regroupings: [ReconcileAction.Regrouping]) async throws(WireStatus) {
         try await commitRecord(of: collection, asController: true) { record, metadata in
-            var operations: Set<OperationID> = []
+            var others: Set<String> = []
             for regrouping in regroupings where regrouping.isWanted(in: metadata) {
                 guard let index = record.index(of: regrouping.shard),
                     record.placements[index].group.version == regrouping.version
                 else { continue }
-                if let cause = regrouping.cause {
-                    // Those of more operations come with the next look.
-                    guard operations.contains(cause.operation) || operations.count < OperationPlanner.beginLimit else {
-                        continue
-                    }
-                    operations.insert(cause.operation)
-                }
+                var keys = Set(regrouping.newcomers(in: metadata).map(ClusterRecords.workerKey))
+                if let cause = regrouping.cause { keys.insert(ClusterRecords.operationKey(cause.operation)) }
+                // What depends on more comes with the next look.
+                guard others.union(keys).count <= OperationPlanner.beginLimit else { continue }
+                others.formUnion(keys)
                 record.placements[index].group = regrouping.group
             }
-            return operations
+            return others
         }
     }
 
@@ -91,21 +90,20 @@ extension ClusterController {
         }
     }
 
-    /// - Parameter body: makes the other record, and says which operations must be as they are for it.
+    /// - Parameter body: makes the other record, and says the keys of which others must be as they are for it.
     private func commitRecord(
         of collection: CollectionID,
         asController: Bool,
-        _ body: (inout CollectionRecord, ClusterMetadata) -> Set<OperationID>
+        _ body: (inout CollectionRecord, ClusterMetadata) -> Set<String>
     ) async throws(WireStatus) {
         var changed: [ShardPlacement] = []
         try await commit(asController: asController) { records throws(WireStatus) in
             guard let old = records.metadata.collections[collection] else { return nil }
             var record = old
-            let operations = body(&record, records.metadata)
+            let others = body(&record, records.metadata)
             guard record != old else { return nil }
             changed = zip(record.placements, old.placements).filter { $0.group != $1.group }.map { $0.0 }
-            let keys =
-                [ClusterRecords.collectionKey(collection)] + operations.sorted().map(ClusterRecords.operationKey)
+            let keys = [ClusterRecords.collectionKey(collection)] + others.sorted()
             return (keys.map { records.unchanged($0) }, [ClusterRecords.put(record)])
         }
         let metadata = state.withLock(\.records.metadata)

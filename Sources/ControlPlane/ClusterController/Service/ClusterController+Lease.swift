@@ -23,7 +23,9 @@ extension ClusterController {
             leaseKey: ClusterRecords.controllerKey,
             leaseValue: {
                 ClusterRecords.controller(ControllerTerm(coordinator: node, since: .wallClock))
-            }
+            },
+            // Another may be able to read what this one cannot.
+            mayHold: { self.state.withLock { !$0.unreadable.areThere } }
         )
         await store.compete(as: candidate) { self.take($0) }
         take(.waiting)
@@ -83,7 +85,7 @@ extension ClusterController {
     ///
     /// Searches and writes do not need the metadata store: a coordinator that routes is not taken out of service.
     package var storeProblem: String? {
-        if let rivalProblem { return rivalProblem }
+        if let problem = rivalProblem ?? recordProblem ?? commitProblem { return problem }
         let (standing, older) = state.withLock { ($0.standing, $0.olderRecords) }
         if case .unreachable(let reason) = standing {
             return "The metadata store does not answer, so that the cluster cannot be changed; searches and writes go "
@@ -93,12 +95,12 @@ extension ClusterController {
             return
                 "The metadata store holds older records of \(names) than workers go by, as if it had been put back to "
                 + "an earlier state: they are left as they are, and no other replica takes over. Put back newer "
-                + "records, or accept these with 'mien metadata accept'."
+                + "records, or accept these with 'mien metadata accept COLLECTION'."
         }
         return shardNames(of: older.promisedShards).map {
             "A replica of \($0) has promised a later epoch than the metadata store's record has, as if that had been "
                 + "put back to an earlier state and gone on: the replica obeys nobody, and is not removed. Give up "
-                + "what only it has with 'mien metadata accept'."
+                + "what only it has with 'mien metadata accept COLLECTION'."
         }
     }
 
@@ -112,6 +114,14 @@ extension ClusterController {
         if shards.isEmpty { return nil }
         // Of a thousand shards some are enough.
         return shards.prefix(5).joined(separator: ", ") + (shards.count > 5 ? " and \(shards.count - 5) more" : "")
+    }
+
+    /// Why this coordinator steers no worker and changes nothing, as sentences; nil while it can read the records.
+    var recordProblem: String? {
+        state.withLock(\.unreadable.problem).map {
+            "This coordinator cannot read the metadata store, so that it steers no worker and changes nothing; "
+                + "searches and writes go on by what it read last. \($0)"
+        }
     }
 
     /// Why this coordinator steers no worker, as a sentence; nil while no worker refuses it.

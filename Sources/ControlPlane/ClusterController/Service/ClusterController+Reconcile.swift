@@ -12,15 +12,17 @@ extension ClusterController {
         let now = now
         let (view, trainings, ledger, balance) = state.withLock { state in
             state.observe(limits: options.operations, now: now)
-            let view = state.view(now: now)
-            let balance = state.balance.steps(in: view, now: now)
-            return (view, state.trainings, state.operations, balance)
+            return (state.view(now: now), state.trainings, state.operations, state.balance)
         }
         if let archive {
             let awaited = Succession.awaitingArchive(in: view)
             archive.want(awaited.shards, ended: awaited.ended, now: .now)
         }
         var plan = ReconcilePlanner.plan(view, limits: options.operations)
+        // It goes through all shards: searches and heartbeats, which take the lock, do not wait for that. Nobody else
+        // puts another in its place.
+        var nextBalance = balance
+        let balancingSteps = nextBalance.steps(in: view, now: now)
         var restarts: [OperationLedger.Key: [ReconcileAction]] = [:]
         if view.isSettled {
             let updates = OperationPlanner.updates(
@@ -41,7 +43,7 @@ extension ClusterController {
                 now: now
             )
             plan.problems += stalledRollouts(in: view, now: now)
-            if !balance.isEmpty { plan.actions.append(.balance(balance)) }
+            if !balancingSteps.isEmpty { plan.actions.append(.balance(balancingSteps)) }
             if let split = GrowthPlanner.split(above: options.shardFaceLimit, in: view) {
                 plan.actions.append(.divide(split))
             }
@@ -65,6 +67,7 @@ extension ClusterController {
         let (actions, news, begunAnew) = state.withLock { state in
             let news = plan.problems.filter { !state.problems.contains($0.topic) }
             state.problems = problems
+            state.balance = nextBalance
             let actions = state.actions.admit(plan.actions, now: now)
             let begunAnew = restarts.filter { $0.value.contains(where: actions.contains) }.map(\.key)
             for key in begunAnew { state.operations.restarted(key, now: now) }

@@ -106,6 +106,11 @@ extension ClusterController {
             } catch .unavailable, .outcomeUnknown {
                 try? await Task.sleep(for: .milliseconds(100))
             } catch {
+                // Which is told of where records are read at other times.
+                if error.isOfRecord {
+                    try? await Task.sleep(for: .seconds(1))
+                    continue
+                }
                 logger.error("metadata not readable", metadata: ["reason": "\(error)"])
                 return
             }

@@ -28,6 +28,8 @@ package final class ClusterController: Sendable {
         var problems: Set<ReconcileProblem> = []
         var olderRecords: OlderRecords
         var rivals = Rivals()
+        var unreadable = UnreadableRecords()
+        var failedCommits = FailedCommits()
         var currency: RecordCurrency
         let replacementTime: Duration
         let spareDiskByteCount: UInt64
@@ -42,7 +44,7 @@ package final class ClusterController: Sendable {
         var standingSince = Timestamp(milliseconds: 0)
 
         /// Whether workers are to be told to do something from here.
-        var isSteering: Bool { standing.isHeld && !rivals.areThere }
+        var isSteering: Bool { standing.isHeld && !rivals.areThere && !unreadable.areThere }
 
         /// Takes note of what is reported, beside what is recorded.
         mutating func observe(limits: OperationPlanner.Limits, now: Duration) {
@@ -95,8 +97,11 @@ package final class ClusterController: Sendable {
     let state: Mutex<State>
     let changes = ChangeSignal()
     let proposals = ProposalQueue()
+    let readings = ReadingTurns()
     /// Codebooks of backups that are on their way here, one for a collection.
-    let restoredCodebooks = Mutex<[CollectionID: [UInt8]]>([:])
+    let restoredCodebooks = Mutex(CodebookGathering())
+    /// Nil where codebooks are taken as they come.
+    let codebookReader: CodebookReader?
     /// Apart from the state, so that routers never wait for planning.
     private let currentShardMap: Mutex<ShardMap>
     private let start = ContinuousClock.now
@@ -106,6 +111,7 @@ package final class ClusterController: Sendable {
     ///   - records: them, as they were read last; newer ones are read by ``run(at:)``.
     ///   - clients: its own; ``run(at:)`` closes them.
     ///   - group: where its connections to workers run.
+    ///   - codebookReader: of codebooks that come with backups; nil where they are made up.
     ///   - archive: shared with whoever archives the logs; nil where nobody does.
     package init(
         node: NodeID,
@@ -115,6 +121,7 @@ package final class ClusterController: Sendable {
         clients: WorkerClients,
         group: any EventLoopGroup,
         options: ControllerOptions,
+        codebookReader: CodebookReader? = nil,
         archive: ArchiveLedger? = nil,
         logger: Logger
     ) {
@@ -125,6 +132,7 @@ package final class ClusterController: Sendable {
         self.clients = clients
         self.group = group
         self.options = options
+        self.codebookReader = codebookReader
         self.archive = archive
         self.logger = logger
         currentShardMap = Mutex(records.metadata.shardMap)
@@ -159,6 +167,7 @@ package final class ClusterController: Sendable {
             group.addTask { await self.confirmRecords() }
             group.addTask { await self.serveProposals() }
             group.addTask { await self.tick() }
+            group.addTask { await self.tryStoreAgain() }
             group.addTask { await self.callSilentWorkers() }
             group.addTask { await self.competeForLease(at: address) }
             var wasController = false
@@ -179,7 +188,7 @@ package final class ClusterController: Sendable {
         await clients.close()
     }
 
-    /// Whether this coordinator holds the lease, and no worker refuses it.
+    /// Whether this coordinator holds the lease, no worker refuses it, and it can read the records.
     package var isController: Bool { state.withLock(\.isSteering) }
 
     // MARK: What others may know
@@ -189,9 +198,14 @@ package final class ClusterController: Sendable {
 
     package var clusterID: NodeID { state.withLock { $0.records.metadata.clusterID } }
 
+    /// Nobody counts as silent whom this coordinator may only not have heard, since it stood still.
     package func liveness(of worker: NodeID) -> WorkerLiveness {
         let now = now
-        return state.withLock { $0.membership.liveness(of: worker, now: now) }
+        return state.withLock { state in
+            let liveness = state.membership.liveness(of: worker, now: now)
+            guard case .silent(let silence) = liveness, state.watch.explains(silence, now: now) else { return liveness }
+            return .live(silence: silence)
+        }
     }
 
     /// Faces of a shard as last reported; nil when they have not been since this coordinator started.
@@ -212,6 +226,7 @@ package final class ClusterController: Sendable {
         do throws(MetadataError) {
             try await reload()
         } catch {
+            guard state.withLock({ $0.unreadable.isToBeTold(error, now: now) }) else { return }
             logger.error("metadata not readable", metadata: ["reason": "\(error)"])
         }
     }
@@ -226,7 +241,14 @@ package final class ClusterController: Sendable {
     func reload() async throws(MetadataError) {
         let began = now
         let known = state.withLock(\.records.revision)
-        let loaded = try await ClusterRecords.load(from: store, expecting: clusterID)
+        let loaded: ClusterRecords
+        do throws(MetadataError) {
+            loaded = try await ClusterRecords.load(from: store, expecting: clusterID)
+        } catch {
+            state.withLock { $0.unreadable.readingEnded(error, began: began) }
+            throw error
+        }
+        state.withLock { $0.unreadable.readingEnded(nil, began: began) }
         guard loaded.revision >= known else {
             throw .unusable(
                 reason:
@@ -288,15 +310,28 @@ package final class ClusterController: Sendable {
     ///
     /// - Parameters:
     ///   - asController: whether only the coordinator with the lease may do it.
+    ///   - isFirst: whether nothing of the request has been done before, so that a plan that gives up while nothing was
+    ///     changed is told as without effect.
     ///   - plan: conditions and changes; nil when nothing has to change. May throw to give up.
     func commit(
         asController: Bool = false,
+        isFirst: Bool = false,
         _ plan: (ClusterRecords) throws(WireStatus) -> (conditions: [MetadataCondition], changes: [MetadataChange])?
     ) async throws(WireStatus) {
+        var (failureCount, unknown) = (0, String?.none)
         for _ in 0..<16 {
-            if let problem = rivalProblem { throw WireStatus(.unavailable, problem) }
+            func told(_ status: WireStatus) -> WireStatus {
+                isFirst && unknown == nil ? status.withoutEffect : status
+            }
+            if let problem = rivalProblem ?? recordProblem { throw told(WireStatus(.unavailable, problem)) }
             let (records, standing) = state.withLock { ($0.records, $0.standing) }
-            guard var commit = try plan(records) else { return }
+            let planned: (conditions: [MetadataCondition], changes: [MetadataChange])?
+            do throws(WireStatus) {
+                planned = try plan(records)
+            } catch {
+                throw told(error)
+            }
+            guard var commit = planned else { return }
             if asController {
                 guard case .held(let fence) = standing else { throw Self.noLongerController }
                 if let fence { commit.conditions.append(fence) }
@@ -304,7 +339,15 @@ package final class ClusterController: Sendable {
             var isFenced = false
             do throws(MetadataError) {
                 do throws(MetadataError) {
-                    if try await commitAndRead(commit.conditions, commit.changes) { return }
+                    switch try await commitAndRead(commit.conditions, commit.changes) {
+                    case .made: return
+                    case .unknown(let reason): unknown = reason
+                    case .failed(let reason):
+                        failureCount += 1
+                        guard failureCount < Self.failedCommitLimit else {
+                            throw .unavailable(reason: Self.failedCommit(reason))
+                        }
+                    }
                 } catch .conflict(let key) {
                     try await reload()
                     isFenced = key == ClusterRecords.controllerKey
@@ -314,16 +357,20 @@ package final class ClusterController: Sendable {
             }
             if isFenced { throw Self.noLongerController }
         }
+        if let unknown { throw MetadataError.outcomeUnknown(reason: unknown).wireStatus }
         throw WireStatus(.unavailable, "The cluster's metadata is being changed by others all the time; try again.")
     }
 
-    /// - Returns: false when nobody knows whether it was made, and the records have been read since.
-    private func commitAndRead(
+    /// - Throws: what it is known of that nothing was changed, or what cannot be read since.
+    func commitAndRead(
         _ conditions: [MetadataCondition],
         _ changes: [MetadataChange]
-    ) async throws(MetadataError) -> Bool {
+    ) async throws(MetadataError) -> CommitEnd {
         let began = now
-        state.withLock { $0.currency.commitBegins(now: began) }
+        let revision = state.withLock { state in
+            state.currency.commitBegins(now: began)
+            return state.records.revision
+        }
         var isRead = true
         defer {
             let ended = now
@@ -331,24 +378,33 @@ package final class ClusterController: Sendable {
         }
         do throws(MetadataError) {
             try await store.commit(conditions, changes)
-        } catch .outcomeUnknown {
+        } catch .outcomeUnknown(let reason) {
             isRead = false
             try await reloadAfterCommit()
             isRead = true
-            return false
+            // Of a store that only this coordinator changes.
+            let isUnchanged = store.isExclusive && state.withLock { $0.records.revision == revision }
+            let end = isUnchanged ? CommitEnd.failed(reason: reason) : .unknown(reason: reason)
+            noteCommitEnd(end)
+            return end
         }
+        noteCommitEnd(.made)
         isRead = false
         try await reloadAfterCommit()
         isRead = true
-        return true
+        return .made
     }
 
     /// A commit may have been made, and nobody knows what there is now when it cannot be read.
     private func reloadAfterCommit() async throws(MetadataError) {
         do throws(MetadataError) {
             try await reload()
-        } catch .unavailable(let reason) {
-            throw .outcomeUnknown(reason: reason)
+        } catch {
+            switch error {
+            case .unavailable(let reason): throw .outcomeUnknown(reason: reason)
+            case .corrupt, .newerRecord: throw .outcomeUnknown(reason: "\(error)")
+            default: throw error
+            }
         }
     }
 
@@ -380,7 +436,7 @@ package final class ClusterController: Sendable {
         guard let newest = try? await store.list(prefix: ClusterRecords.epochKey).revision else { return }
         let isNews = state.withLock { state in
             if newest == state.records.revision { state.currency.wasRead(began: began) }
-            return newest > state.records.revision
+            return newest > state.records.revision || state.unreadable.areThere
         }
         if isNews { await refresh() }
     }
@@ -389,6 +445,7 @@ package final class ClusterController: Sendable {
         while !Task.isCancelled {
             try? await Task.sleep(for: options.tick)
             look()
+            dropOldSlices()
             changes.raise()
         }
     }

@@ -10,13 +10,17 @@ package struct SilenceWatch: Sendable {
     /// Longest time between two looks in which this coordinator runs all the same.
     private let longestPause: Duration
     package private(set) var start = Duration.zero
-    private var resumption = Duration.zero
+    /// Until when those who are there may not have been heard again since it stood still.
+    private var settlingEnd = Duration.zero
+    /// Since when it may not have heard them, while it may not have.
+    private var deafSince = Duration.zero
     private var lastLook: Duration?
 
     /// - Parameter interval: of the looks.
     package init(silenceLimit: Duration, interval: Duration) {
         self.silenceLimit = silenceLimit
-        longestPause = max(silenceLimit, interval * 2)
+        // One that stood still for less than all of the limit finds those silent whose last word was old before.
+        longestPause = max(silenceLimit / 2, interval * 2)
     }
 
     /// Silence before counts no more.
@@ -27,14 +31,25 @@ package struct SilenceWatch: Sendable {
     /// - Returns: for how long this coordinator stood still, when it did.
     package mutating func look(now: Duration) -> Duration? {
         let pause = pause(until: now)
+        if pause != nil, now > settlingEnd, let lastLook { deafSince = lastLook }
         lastLook = now
-        if pause != nil { resumption = now }
+        if let pause { settlingEnd = max(settlingEnd, now + min(pause, silenceLimit)) }
         return pause
     }
 
     /// Whether a worker would have been heard of by now that is there.
     package func isSettled(now: Duration) -> Bool {
-        now - max(start, resumption) > silenceLimit && pause(until: now) == nil
+        now - start > silenceLimit && isHearing(now: now)
+    }
+
+    /// Whether it has not stood still for so long that others' words may wait to be read.
+    package func isHearing(now: Duration) -> Bool { now > settlingEnd && pause(until: now) == nil }
+
+    /// Whether it may be for this coordinator's standing still alone that nobody was heard for so long.
+    package func explains(_ silence: Duration, now: Duration) -> Bool {
+        guard !isHearing(now: now) else { return false }
+        let start = now > settlingEnd ? lastLook ?? now : deafSince
+        return silence - (now - start) <= silenceLimit
     }
 
     private func pause(until now: Duration) -> Duration? {

@@ -66,9 +66,16 @@ package struct ClusterView: Sendable {
     /// Whether the worker turns enrolments and copies away, since it holds as much memory as it may.
     package func isShortOfMemory(_ worker: NodeID) -> Bool { observations[worker]?.memory.isShort ?? false }
 
-    /// Members that may become the primary, or stay it: the furthest first.
+    /// Whether the replica on the worker has waited for its disk for long, and waits still.
+    package func isStuck(_ shard: ShardID, on worker: NodeID) -> Bool {
+        replica(of: shard, on: worker)?.isStuck ?? false
+    }
+
+    /// Members that may become the primary, or stay it: the furthest first. None of them is one from which
+    /// ``FailoverPlanner`` would take it away again.
     package func readyMembers(of placement: ShardPlacement) -> [NodeID] {
-        placement.group.inSync.filter { isServing(placement.shard, on: $0) && !isStopping($0) }
+        let shard = placement.shard
+        return placement.group.inSync.filter { isServing(shard, on: $0) && !isStopping($0) && !isStuck(shard, on: $0) }
             .map { ($0, replica(of: placement.shard, on: $0)?.sequence ?? 0) }
             .sorted { $0.1 != $1.1 ? $0.1 > $1.1 : $0.0 < $1.0 }
             .map(\.0)

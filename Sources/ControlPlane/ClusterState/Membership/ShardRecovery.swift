@@ -19,6 +19,12 @@ package struct ShardRecovery: Hashable, Sendable {
     package let outcome: Outcome
     /// What the replicas that are there have applied.
     package let sequences: [NodeID: UInt64]
+    /// Members that had every acknowledged write, and those that were behind and have failed: what they have is given
+    /// up.
+    package let lost: [NodeID]
+    /// Members that were behind by the record, and are silent: one that led when it fell silent may have more than
+    /// whoever led after it.
+    package let away: [NodeID]
 
     /// Why nobody's silence counts in the first seconds of a coordinator, for people.
     package static let unsettledReason =
@@ -35,6 +41,12 @@ package struct ShardRecovery: Hashable, Sendable {
         let holders = there.map(\.worker)
         old = placement
         sequences = Dictionary(uniqueKeysWithValues: there.map { ($0.worker, $0.replica.sequence) })
+        let learners = placement.group.learners
+        away = learners.filter { !view.liveWorkers.contains($0) }
+        let failed = learners.filter { learner in
+            view.liveWorkers.contains(learner) && view.replica(of: shard, on: learner)?.state == .failed
+        }
+        lost = placement.group.inSync + failed
         outcome =
             if let leader = DecreedLeaderPolicy.leader(of: there) {
                 .group(Self.group(of: placement, ledBy: leader, among: holders, in: view))
@@ -98,8 +110,8 @@ package struct ShardRecovery: Hashable, Sendable {
         }
         guard !view.suspectShards.contains(shard) else {
             throw OperationRefusal(
-                "Workers go by a newer record of shard \(shard) than the metadata store holds: 'mien metadata accept' "
-                    + "is for that."
+                "Workers go by a newer record of shard \(shard) than the metadata store holds: 'mien metadata accept "
+                    + "COLLECTION' is for that."
             )
         }
         guard record.isEstablished, record.restoration == nil, !record.isBeginning(shard) else {
@@ -113,11 +125,19 @@ package struct ShardRecovery: Hashable, Sendable {
                 // It may be because faces were given up that it is.
                 let isGivenUp = record.losses.contains { $0.range == placement.range }
                 throw OperationRefusal(
-                    "Worker \(member) has a replica of shard \(shard) that is in sync: nothing of it is lost"
+                    "The \(view.metadata.name(of: member)) has a replica of shard \(shard) that is in sync: nothing of "
+                        + "it is lost"
                         + (isGivenUp ? " that was not given up before; 'mien collection losses' tells when." : ".")
                 )
             case .failed, nil: continue
             }
+        }
+        for member in placement.group.learners where view.liveWorkers.contains(member) {
+            guard view.replica(of: shard, on: member)?.state == .opening else { continue }
+            throw OperationRefusal(
+                "The \(view.metadata.name(of: member)) opens its replica of shard \(shard), which may have what is "
+                    + "lost; ask again when that is done."
+            )
         }
         for operation in view.metadata.openOperations {
             let isOfIt = operation.steps.contains { step in

@@ -14,7 +14,7 @@ package struct CopyPace: Hashable, Sendable {
 
     private static let sampleLimit = 16
     /// Of smaller ones the time tells how long steps take, not how fast bytes go.
-    private static let leastByteCount: UInt64 = 8 << 20
+    package static let leastByteCount: UInt64 = 8 << 20
 
     /// The oldest first.
     private var samples: [Sample] = []

@@ -24,7 +24,7 @@ struct Departure {
         let rules = Set(withoutRoom.flatMap(\.shortages).map { "'\($0.shortage.rule.rawValue)'" }).sorted()
         let rule = (rules.count == 1 ? "rule " : "rules ") + rules.joined(separator: " and ")
         let collection = view.metadata.collections[first.shard.collection]?.collection.name ?? "?"
-        let lacks = first.shortages.map { "worker \($0.worker) needs \($0.shortage.text)" }
+        let lacks = first.shortages.map { "the \(view.metadata.name(of: $0.worker)) needs \($0.shortage.text)" }
         var listed = lacks.prefix(Self.namedWorkerLimit).joined(separator: "; ")
         let unlisted = lacks.count - Self.namedWorkerLimit
         if unlisted > 0 { listed += "; and so on with \(unlisted) more" }

@@ -46,12 +46,15 @@ package enum DrainPlanner {
         }
     }
 
-    /// Whether a move under way brings a replica to a worker that is to have none, and what it would take the place of
-    /// still serves: then it is taken back, since it would only have to move on.
+    /// Whether a step under way brings a replica to a worker that is to have none, and either nothing has come there
+    /// yet, and nothing may any more (``ReconcileAction/Regrouping/isWanted(in:)``), or what a move would take the
+    /// place of still serves: then it is taken back, since it would only have to move on.
     static func isFutile(_ step: Operation.Step, in view: ClusterView) -> Bool {
-        guard case .move(let from, let to) = step.change, view.metadata.standing(of: to) != .active,
+        guard let to = step.change.newcomer, view.metadata.standing(of: to) != .active,
             let group = view.metadata.placement(of: step.shard)?.group
         else { return false }
+        guard group.members.contains(to) else { return true }
+        guard case .move(let from, _) = step.change else { return false }
         return group.isInSync(from) && view.isServing(step.shard, on: from)
     }
 

@@ -55,8 +55,10 @@ package struct Operation: Hashable, Sendable {
     /// What the worker of a drain might be used for before it began: a cancellation gives that back, and no more.
     package var formerStanding: WorkerStanding
 
-    /// Most steps of one operation.
+    /// Most steps of one operation in a record that is read.
     package static let stepLimit = 16_384
+    /// Most steps that one gets: of any kind they fit into a commit, with what goes into it besides, and are read.
+    package static let newStepLimit = 14_000
     /// Bytes of a note beyond which nothing is added to it. Less than what is sent as text.
     package static let noteLimit = 1024
 

@@ -228,7 +228,7 @@ package enum OperationPlanner {
         guard let worker = operation.drainedWorker else { return }
         let pending = Set(operation.steps.filter { !$0.state.hasEnded }.map(\.shard))
         let missing = DrainPlanner.steps(from: worker, in: view).filter { !pending.contains($0.shard) }
-        let room = Operation.stepLimit - operation.steps.count
+        let room = Operation.newStepLimit - operation.steps.count
         operation.steps += missing.prefix(max(room, 0))
     }
 

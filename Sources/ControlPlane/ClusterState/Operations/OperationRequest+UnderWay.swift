@@ -14,6 +14,20 @@ extension OperationRequest {
         }
     }
 
+    /// Whether an operation, which may have ended, can be the one that this began, as far as its record tells. How many
+    /// copies were asked for is not in it: the collection has as many while the operation goes on.
+    package func mayHaveBegun(_ operation: Operation, in metadata: ClusterMetadata) -> Bool {
+        switch (self, operation.kind) {
+        case (.recommission(let worker), .recommission(let wanted)): worker == wanted
+        case (.rebalance, .rebalance): true
+        case (.copies(let collection, _), .copies(let changed, former: _))
+        where operation.state != .running && operation.state != .paused:
+            collection == changed
+        case (.train(let collection, leastFaceCount: _), .rollout(let rollout)): collection == rollout.collection
+        default: isFulfilled(by: operation, in: metadata)
+        }
+    }
+
     private func isFulfilled(by operation: Operation, in metadata: ClusterMetadata) -> Bool {
         let steps = operation.steps
         switch (self, operation.kind) {

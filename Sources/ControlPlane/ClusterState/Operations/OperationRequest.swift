@@ -63,7 +63,7 @@ extension OperationRequest {
         case .recommission(let worker):
             guard view.metadata.workers[worker] != nil else { throw Self.unknown(worker) }
             guard view.metadata.standing(of: worker) != .active else {
-                throw OperationRefusal("Worker \(worker) is neither being drained nor decommissioned.")
+                throw OperationRefusal("\(Self.name(worker, view)) is neither being drained nor decommissioned.")
             }
             operation.kind = .recommission(worker)
             operation.state = .done
@@ -86,6 +86,13 @@ extension OperationRequest {
                 )
             }
         }
+        let (count, limit) = (operation.steps.count, Operation.newStepLimit)
+        guard count <= limit else {
+            throw OperationRefusal(
+                "It would have \(count) steps, and an operation has \(limit) at most: move some of these replicas by "
+                    + "themselves first."
+            )
+        }
         return operation
     }
 
@@ -97,13 +104,13 @@ extension OperationRequest {
     ) throws(OperationRefusal) -> Operation.Step {
         let group = try freeGroup(of: shard, in: view)
         guard group.members.contains(from) else {
-            throw OperationRefusal("Shard \(shard.index) has no replica on worker \(from).")
+            throw OperationRefusal("Shard \(shard.index) has no replica on the \(view.metadata.name(of: from)).")
         }
         try PinPlanner.check(.move(from: from, to: to ?? from), of: shard, in: view)
         if let to {
             guard view.metadata.workers[to] != nil else { throw unknown(to) }
             guard !group.members.contains(to) else {
-                throw OperationRefusal("Worker \(to) holds a replica of shard \(shard.index) already.")
+                throw OperationRefusal("\(name(to, view)) holds a replica of shard \(shard.index) already.")
             }
             try checkTarget(to, in: view)
             return Operation.Step(shard: shard, change: .move(from: from, to: to))
@@ -124,10 +131,10 @@ extension OperationRequest {
     ) throws(OperationRefusal) -> Operation.Step {
         let group = try freeGroup(of: shard, in: view)
         guard group.isInSync(worker) else {
-            throw OperationRefusal("Worker \(worker) has no replica of shard \(shard.index) that is in sync.")
+            throw OperationRefusal("\(name(worker, view)) has no replica of shard \(shard.index) that is in sync.")
         }
         guard group.primary != worker else {
-            throw OperationRefusal("Worker \(worker) has the primary of shard \(shard.index) already.")
+            throw OperationRefusal("\(name(worker, view)) has the primary of shard \(shard.index) already.")
         }
         try PinPlanner.check(.lead(worker), of: shard, in: view)
         return Operation.Step(shard: shard, change: .lead(worker))
@@ -147,7 +154,7 @@ extension OperationRequest {
     private static func drain(_ worker: NodeID, in view: ClusterView) throws(OperationRefusal) -> [Operation.Step] {
         guard view.metadata.workers[worker] != nil else { throw unknown(worker) }
         if let other = view.metadata.openOperations.first(where: { $0.drainedWorker == worker }) {
-            throw OperationRefusal("Operation \(other.id) is draining worker \(worker).")
+            throw OperationRefusal("Operation \(other.id) is draining the \(view.metadata.name(of: worker)).")
         }
         try PinPlanner.checkDrain(of: worker, in: view)
         // Others that are being drained have to have somewhere to go as well.
@@ -392,28 +399,39 @@ extension OperationRequest {
         case .active: break
         case .draining:
             throw OperationRefusal(
-                "Worker \(worker) is being drained, or has been, and gets no replicas: 'mien recommission' it first."
+                "\(name(worker, view)) is being drained, or has been, and gets no replicas: 'mien recommission' it "
+                    + "first."
             )
         case .decommissioned:
             throw OperationRefusal(
-                "Worker \(worker) is decommissioned and gets no replicas: 'mien recommission' it first."
+                "\(name(worker, view)) is decommissioned and gets no replicas: 'mien recommission' it first."
             )
         }
         guard view.liveWorkers.contains(worker) else {
-            throw OperationRefusal("Worker \(worker) is not heard of: start it, and ask again.")
+            throw OperationRefusal("\(name(worker, view)) is not heard of: start it, and ask again.")
         }
         guard !view.isStopping(worker) else {
-            throw OperationRefusal("Worker \(worker) is about to stop: ask again when it is back.")
+            throw OperationRefusal("\(name(worker, view)) is about to stop: ask again when it is back.")
         }
         guard !view.isShortOfMemory(worker) else {
             throw OperationRefusal(
-                "Worker \(worker) holds as much memory as it may, and gets no replicas: 'mien status' tells what for. "
-                    + "Ask again when it holds less, or give it more."
+                "\(name(worker, view)) holds as much memory as it may, and gets no replicas: 'mien status' tells what "
+                    + "for. Ask again when it holds less, or give it more."
             )
         }
+    }
+
+    /// As a sentence begins with it.
+    private static func name(_ worker: NodeID, _ view: ClusterView) -> String {
+        "The \(view.metadata.name(of: worker))"
     }
 
     private static func unknown(_ worker: NodeID) -> OperationRefusal {
         OperationRefusal("No worker \(worker) ever joined this cluster; 'mien status' lists those that did.")
     }
+}
+
+extension ClusterMetadata {
+    /// A worker as people know it: by its address.
+    func name(of worker: NodeID) -> String { workers[worker].map { "worker at \($0)" } ?? "worker \(worker)" }
 }

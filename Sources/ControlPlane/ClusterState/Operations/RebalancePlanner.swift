@@ -65,7 +65,20 @@ package enum RebalancePlanner {
             ReplicaExchange(placements, sizes, load, room, in: view).next(leaving: moved.union(unsettled))
         }
         while let moves = nextExchange() { moves.forEach(take) }
-        return steps + leads(placements, leaving: resting, pins, workers: workers)
+        return limited(steps + leads(placements, leaving: resting, pins, workers: workers, in: view))
+    }
+
+    /// As many of the steps, from the first, as an operation may begin with: the rest come with the next one. A move
+    /// does not lose the lead right before it, nor that its move.
+    package static func limited(_ steps: [Operation.Step]) -> [Operation.Step] {
+        let limit = Operation.newStepLimit
+        guard steps.count > limit else { return steps }
+        if case .lead = steps[limit - 1].change, case .move = steps[limit].change,
+            steps[limit - 1].shard == steps[limit].shard
+        {
+            return Array(steps[..<(limit - 1)])
+        }
+        return Array(steps[..<limit])
     }
 
     /// The move between the fullest and the emptiest worker that could make one which levels them most.
@@ -117,11 +130,13 @@ package enum RebalancePlanner {
         }
     }
 
+    /// - Parameter view: tells whose disk hangs: nobody is made the primary there.
     private static func leads(
         _ placements: [ShardPlacement],
         leaving resting: Set<ShardID>,
         _ pins: [ShardID: ShardPin],
-        workers: [NodeID]
+        workers: [NodeID],
+        in view: ClusterView
     ) -> [Operation.Step] {
         var counts = Dictionary(uniqueKeysWithValues: workers.map { ($0, 0) })
         for placement in placements where counts[placement.primary] != nil { counts[placement.primary]! += 1 }
@@ -129,15 +144,17 @@ package enum RebalancePlanner {
         for placement in placements where !resting.contains(placement.shard) {
             guard let from = counts[placement.primary] else { continue }
             if let pinned = pins[placement.shard]?.primary {
-                guard pinned != placement.primary, counts[pinned] != nil, placement.group.isInSync(pinned) else {
-                    continue
-                }
+                guard pinned != placement.primary, counts[pinned] != nil, placement.group.isInSync(pinned),
+                    !view.isStuck(placement.shard, on: pinned)
+                else { continue }
                 counts[placement.primary]! -= 1
                 counts[pinned]! += 1
                 steps.append(Operation.Step(shard: placement.shard, change: .lead(pinned)))
                 continue
             }
-            let others = placement.group.inSync.filter { counts[$0] != nil && $0 != placement.primary }
+            let others = placement.group.inSync.filter {
+                counts[$0] != nil && $0 != placement.primary && !view.isStuck(placement.shard, on: $0)
+            }
             guard let to = others.min(by: { (counts[$0]!, $0) < (counts[$1]!, $1) }), from - counts[to]! >= 2 else {
                 continue
             }

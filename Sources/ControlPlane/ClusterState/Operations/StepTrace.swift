@@ -13,6 +13,8 @@ struct StepTrace: Sendable {
         /// The replica that has to leave, which is the newcomer's when the step is undone.
         case demoted
         case left
+        /// The primary is where the step wants it.
+        case led
         case frozen
         case thawed
         /// All that is made on the worker has every row; is whole.
@@ -102,14 +104,14 @@ struct StepTrace: Sendable {
     ) -> CopyPace.Sample? {
         let look = Self.look(at: step, placement.group, in: view)
         self.isPaused = isPaused
-        let isOther = step.state != state || placement.epoch != epoch
-        if step.state != state { milestones = [] }
-        // Another primary sends a copy from its beginning.
-        if isOther { (state, epoch, furthest) = (step.state, placement.epoch, Position()) }
+        let (isTurned, isOfOtherEpoch) = (step.state != state, placement.epoch != epoch)
+        if isTurned { milestones = [] }
+        // Another primary sends a copy from its beginning; that there is one is by itself no progress of the step.
+        if isTurned || isOfOtherEpoch { (state, epoch, furthest) = (step.state, placement.epoch, look.position) }
         if isPaused { isWhole = false }
         let news = look.reached.subtracting(milestones)
-        if isOther || isPaused || look.position.isBeyond(furthest) || !news.isEmpty { progress.changed = now }
-        if isOther || isPaused || look.position != last.position || look.reached != last.reached
+        if isTurned || isPaused || look.position.isBeyond(furthest) || !news.isEmpty { progress.changed = now }
+        if isTurned || isOfOtherEpoch || isPaused || look.position != last.position || look.reached != last.reached
             || look.parts != last.parts
         {
             moved = now
@@ -169,8 +171,17 @@ struct StepTrace: Sendable {
             if !group.isInSync(leaver) { look.reached.insert(.demoted) }
             if !group.members.contains(leaver) { look.reached.insert(.left) }
         }
+        if isLedAsWanted(by: step, group) { look.reached.insert(.led) }
         if let succession = Succession(step, in: view.metadata) { add(succession, isUndone, in: view, to: &look) }
         return look
+    }
+
+    /// Whether the primary is where it is to be, or has left where it is not to be. Of a step that wants neither never.
+    private static func isLedAsWanted(by step: Operation.Step, _ group: ReplicaGroup) -> Bool {
+        let isUndone = step.state == .undoing
+        if case .lead(let worker) = step.change { return group.primary == (isUndone ? step.formerPrimary : worker) }
+        guard let leaver = isUndone ? step.change.newcomer : step.change.leaver else { return false }
+        return group.primary != leaver
     }
 
     private static func add(_ succession: Succession, _ isUndone: Bool, in view: ClusterView, to look: inout Look) {

@@ -21,16 +21,20 @@ package enum PinPlanner {
         for worker in pin.workers {
             guard group.members.contains(worker) else {
                 throw OperationRefusal(
-                    "Worker \(worker) has no replica of shard \(shard.index) that could stay there: move one to it "
-                        + "first, with 'mien shard move'."
+                    "The \(view.metadata.name(of: worker)) has no replica of shard \(shard.index) that could stay "
+                        + "there: move one to it first, with 'mien shard move'."
                 )
             }
             guard view.metadata.standing(of: worker) == .active else {
-                throw OperationRefusal("Worker \(worker) is to have no replicas: 'mien recommission' it first.")
+                throw OperationRefusal(
+                    "The \(view.metadata.name(of: worker)) is to have no replicas: 'mien recommission' it first."
+                )
             }
         }
         if let primary, !pin.workers.contains(primary) {
-            throw OperationRefusal("Worker \(primary) is to have the primary, and is not among those pinned.")
+            throw OperationRefusal(
+                "The \(view.metadata.name(of: primary)) is to have the primary, and is not among those pinned."
+            )
         }
         for operation in view.metadata.openOperations {
             let isInTheWay = operation.steps.contains { step in
@@ -63,7 +67,7 @@ package enum PinPlanner {
         let others = pinned.count > 1 ? ", and \(pinned.count - 1) more with it" : ""
         let name = view.metadata.collections[first.collection]?.collection.name ?? "?"
         throw OperationRefusal(
-            "Shard \(first.index) of collection '\(name)' is pinned to worker \(worker)\(others): "
+            "Shard \(first.index) of collection '\(name)' is pinned to the \(view.metadata.name(of: worker))\(others): "
                 + "'mien shard unpin \(name) \(first.index)' lets it go."
         )
     }
@@ -77,7 +81,8 @@ package enum PinPlanner {
         guard let pin = view.metadata.pins[shard], pin.forbids(change) else { return }
         let name = view.metadata.collections[shard.collection]?.collection.name ?? "?"
         let place =
-            change.leaver.map { " to worker \($0)" } ?? pin.primary.map { " to worker \($0) with its primary" } ?? ""
+            change.leaver.map { " to the \(view.metadata.name(of: $0))" }
+            ?? pin.primary.map { " to the \(view.metadata.name(of: $0)) with its primary" } ?? ""
         throw OperationRefusal(
             "Shard \(shard.index) is pinned\(place): 'mien shard unpin \(name) \(shard.index)' lets it go."
         )

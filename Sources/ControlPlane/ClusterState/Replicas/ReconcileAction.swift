@@ -64,8 +64,16 @@ package enum ReconcileAction: Hashable, Sendable {
             self.cause = cause
         }
 
-        /// Whether it is wanted still: somebody may have paused the operation, or taken the step back.
+        /// Workers that get a replica by it.
+        package func newcomers(in metadata: ClusterMetadata) -> [NodeID] {
+            let members = metadata.placement(of: shard)?.group.members ?? []
+            return group.members.filter { !members.contains($0) }
+        }
+
+        /// Whether it is wanted still: somebody may have paused the operation, or taken the step back, or a worker that
+        /// was to get a replica out of use.
         package func isWanted(in metadata: ClusterMetadata) -> Bool {
+            guard newcomers(in: metadata).allSatisfy({ metadata.standing(of: $0) == .active }) else { return false }
             guard let cause else { return true }
             guard let operation = metadata.operations[cause.operation], !operation.state.hasEnded,
                 operation.state != .paused

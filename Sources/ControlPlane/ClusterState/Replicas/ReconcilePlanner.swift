@@ -175,7 +175,7 @@ package enum ReconcilePlanner {
             placement.group,
             live: Set(live),
             stopping: Set(live.filter(view.isStopping)),
-            stuck: Set(live.filter { view.replica(of: placement.shard, on: $0)?.isStuck ?? false }),
+            stuck: Set(live.filter { view.isStuck(placement.shard, on: $0) }),
             applied: { view.replica(of: placement.shard, on: $0)?.sequence ?? 0 }
         )
     }
@@ -281,8 +281,10 @@ package enum ReconcilePlanner {
             }
             restorations.load = current
         }
+        // Of whoever leaves while nobody in sync is there, what it has may be all that is left.
+        let isAnybodyThere = group.inSync.contains { view.isServing(placement.shard, on: $0) }
         let next =
-            onlyAdding
+            onlyAdding || !isAnybodyThere
             ? FailoverPlanner.addition(to: group, gone: gone, candidates: candidates, replicationFactor: factor)
             : FailoverPlanner.restoration(
                 group,

@@ -12,7 +12,7 @@ package enum ReplicaComparison {
 
     package enum Verdict: Hashable, Sendable {
         case sound
-        /// It was read at another sequence than the others.
+        /// It was read at another sequence than the others, or is a learner at another than those in sync.
         case notCompared
         /// It differs in so many slices from the good ones, or, where none can be told to be good, from another.
         case different(sliceCount: Int)
@@ -30,11 +30,15 @@ package enum ReplicaComparison {
     /// Of replicas at one sequence that differ, those are good that most agree with; of as many, those that agree with
     /// the primary. If it is not among them none is: nobody can tell.
     ///
-    /// - Parameter checkpoints: what replicas that were read at different sequences held behind one later entry, by the
-    ///   sum that each keeps with every write, which its reading found right; none where no such entry is known.
+    /// - Parameters:
+    ///   - checkpoints: what replicas that were read at different sequences held behind one later entry, by the sum
+    ///     that each keeps with every write, which its reading found right; none where no such entry is known. Where
+    ///     there are any, whoever has none is not compared.
+    ///   - learners: those that are catching up: where one stands says nothing of the others.
     package static func verdicts(
         _ readings: [NodeID: Reading],
         checkpoints: [NodeID: ReplicaObservation.Checkpoint] = [:],
+        learners: Set<NodeID> = [],
         primary: NodeID
     ) -> [NodeID: Verdict] {
         var verdicts: [NodeID: Verdict] = [:]
@@ -44,15 +48,19 @@ package enum ReplicaComparison {
             case .whole(let sequence, let slices):
                 if let checkpoint = checkpoints[node] {
                     wholes[checkpoint.sequence, default: [:]][node] = [UInt128(checkpoint.digest)]
-                } else {
+                } else if checkpoints.isEmpty {
                     wholes[sequence, default: [:]][node] = slices
+                } else {
+                    // The others go by another measure.
+                    verdicts[node] = .notCompared
                 }
             case .damaged: verdicts[node] = .damaged
             case .unreachable: verdicts[node] = .unreachable
             }
         }
+        let placeCount = wholes.values.count { !learners.isSuperset(of: $0.keys) }
         for (_, holders) in wholes {
-            if holders.count == 1, readings.count > 1, wholes.count > 1 {
+            if learners.isSuperset(of: holders.keys) || holders.count == 1 && placeCount > 1 {
                 for node in holders.keys { verdicts[node] = .notCompared }
                 continue
             }

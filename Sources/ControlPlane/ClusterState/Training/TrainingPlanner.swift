@@ -208,9 +208,9 @@ package enum TrainingPlanner {
         if let rollout { return rollout.cause }
         let replicas = record.placements.compactMap { view.replica(of: $0) }
         let isGrown = Double(size.faceCount) >= policy.growthFactor * Double(codebook.origin.faceCount)
-        if isGrown, Int(size.listCount) > codebook.listCount || size.sampleCount / 2 >= codebook.sampleCount {
-            return .growth
-        }
+        // A codebook has some fewer lists than were asked for: those with too few rows are left out.
+        let hasMoreLists = 4 * Int(size.listCount) > 5 * codebook.listCount
+        if isGrown, hasMoreLists || size.sampleCount / 2 >= codebook.sampleCount { return .growth }
         let fit = CodebookFit(of: replicas.map(\.fit))
         let leastCount = max(1, policy.leastRecentShare * Double(codebook.origin.faceCount))
         guard Double(fit.recentRowCount) >= leastCount else { return nil }
@@ -313,6 +313,9 @@ package enum TrainingPlanner {
 package struct TrainingSize: Hashable {
     /// Rows sampled for each list: 39 that make its centroid, and those that calibrate.
     private static let rowsPerList: UInt64 = 45
+    /// The same, of lists that are configured, at least: 16 that make the centroid, since a mean of few rows shows what
+    /// single faces look like.
+    private static let rowsPerConfiguredList: UInt64 = 19
     /// Rows that are worth sampling for however few lists.
     private static let leastSampleCount: UInt64 = 65_536
     private static let listRange = 16.0...16_384
@@ -328,7 +331,7 @@ package struct TrainingSize: Hashable {
         let sampleLimit = min(faceCount, UInt64(policy.sampleCount), byteLimit)
         self.faceCount = faceCount
         if policy.listCount > 0 {
-            listCount = policy.listCount
+            listCount = UInt32(min(UInt64(policy.listCount), max(1, sampleLimit / Self.rowsPerConfiguredList)))
         } else {
             let wanted = min(2.5 * Double(faceCount).squareRoot(), Double(sampleLimit / Self.rowsPerList))
             let bounded = min(max(wanted, Self.listRange.lowerBound), Self.listRange.upperBound)

@@ -32,15 +32,13 @@ struct SimulatedSearch: Sendable {
         var hedgeDelay = Duration.zero
         var round: ReplicaRound
         var roundNumber = 0
-        let asked: Duration
         var retry = ReadRetry(options: SimulatedRouter.options)
         var failures: [ShardFailure] = []
         var outcome: Outcome?
 
-        init(_ placement: ShardPlacement, asked: Duration) {
+        init(_ placement: ShardPlacement) {
             self.placement = placement
             round = ReplicaRound(replicaCount: placement.group.inSync.count)
-            self.asked = asked
         }
     }
 

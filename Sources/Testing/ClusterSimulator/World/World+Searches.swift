@@ -38,7 +38,7 @@ extension World {
     private mutating func beginParts(of id: Int) {
         let placements = knownPlacements(searches[id]!.controller)
         searches[id]!.isReplaced = false
-        searches[id]!.parts = placements.map { SimulatedSearch.Part($0, asked: now) }
+        searches[id]!.parts = placements.map { SimulatedSearch.Part($0) }
         for part in placements.indices { beginRound(id, part) }
     }
 
@@ -245,7 +245,7 @@ extension World {
         let decision = searches[id]!.parts[part].retry.next(
             after: state.failures,
             deadline: search.deadline - now,
-            grace: SimulatedRouter.options.absenceGrace - (now - state.asked),
+            now: now,
             absence: absence
         )
         switch decision {
@@ -281,7 +281,7 @@ extension World {
         }
         searches[id]!.parts.remove(at: part)
         for placement in others where !search.placements.contains(where: { $0.shard == placement.shard }) {
-            searches[id]!.parts.append(SimulatedSearch.Part(placement, asked: now))
+            searches[id]!.parts.append(SimulatedSearch.Part(placement))
             beginRound(id, searches[id]!.parts.count - 1)
         }
     }

@@ -63,7 +63,7 @@ enum BackupTarget {
             head: (name, volume)
         )
         for now in [Timestamp.computable.lowerBound, Timestamp.computable.upperBound] {
-            _ = book.written.map { now.milliseconds - $0.milliseconds }
+            _ = book.wasWritten(within: 10_000, before: now)
             let page = book.page(adding: [], standings: volume.standings, now: now)
             // The last number that there is cannot be gone on from.
             guard let next = try? ArchiveVolume(bytes: page.bytes, object: "volume") else { return }

@@ -41,9 +41,16 @@ extension EtcdMetadataStore {
 
     private func takeTurn(_ state: inout Competition, _ candidate: LeaseCandidate) async -> LeaseStanding {
         let asked = ContinuousClock.now
+        let mayHold = candidate.mayHold()
         do throws(EtcdError) {
+            if !mayHold, state.value != nil, let lease = state.lease {
+                // All that is bound to it goes with it; its presence comes back with the next.
+                try await client.revokeLease(lease)
+                state = Competition()
+            }
             try await renew(&state, candidate)
             state.sureUntil = asked + leaseTime
+            guard mayHold else { return .waiting }
             state.fence = try await hold(&state, candidate)
             return state.fence.map { .held(fence: $0) } ?? .waiting
         } catch {
@@ -86,7 +93,9 @@ extension EtcdMetadataStore {
         switch try await client.commit([.absent(key)], [.put(key, value, lease: state.lease)]) {
         case .succeeded(let revision):
             return .unchanged(key: candidate.leaseKey, version: MetadataRevision(UInt64(clamping: revision)))
-        case .failed: return nil
+        case .failed:
+            state.value = nil
+            return nil
         }
     }
 }
