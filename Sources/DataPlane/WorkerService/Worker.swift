@@ -71,6 +71,9 @@ package final class Worker: Service {
         address = server.address
     }
 
+    /// Threads kept for everything but replicas while these are opened: copies, checks, trainings, backups.
+    private static let keptThreadCount = 12
+
     /// What is on this machine, before anything listens.
     fileprivate struct Parts {
         let folder: DataFolder
@@ -159,6 +162,7 @@ package final class Worker: Service {
             copies: parts.copies,
             snapshots: parts.snapshots,
             memory: memory,
+            readings: AwaitedReadings(threads: options.threads, logger: logger),
             answerByteLimit: Int(options.wireLimits.payloadByteCount) - 4096
         )
         let serverMetrics = ServerMetrics(options.metrics, role: .worker)
@@ -299,6 +303,13 @@ package final class Worker: Service {
                 copySliceByteCount: options.copySliceByteCount,
                 links: links,
                 prefault: options.prefault,
+                warming: BoundedExecutor(
+                    name: "warming",
+                    threadCount: 4,
+                    queueLimit: .max,
+                    priority: .background
+                ),
+                threads: options.threads,
                 metrics: metrics,
                 reportChanged: changes.note
             ),
@@ -319,36 +330,45 @@ package final class Worker: Service {
                 logger: logger
             )
         } catch {
-            folder.unlock()
-            throw error
-        }
-        do throws(WorkerError) {
-            try replicas.openAll()
-            try shelf.load(isHeld: replicas.holdsAny(of:))
-        } catch {
             replicas.stopAll()
-            snapshots.stop()
             folder.unlock()
             throw error
         }
+        // Replicas take every thread that the system gives: before them come those of everything else, or are kept.
         let searches = BoundedExecutor(
             name: "search",
             threadCount: options.searchThreadCount,
             queueLimit: options.limits.searchQueueCount,
             queueByteLimit: options.limits.searchQueueBytes
         )
+        let control = BoundedExecutor(
+            name: "control",
+            threadCount: 1,
+            queueLimit: options.limits.controlQueueCount,
+            queueByteLimit: options.limits.stagedCodebookBytes
+        )
+        let kept = (0..<keptThreadCount).compactMap { _ in
+            try? options.threads.reserve(name: "kept", priority: .normal)
+        }
+        do throws(WorkerError) {
+            try replicas.openAll()
+            try shelf.load(isHeld: replicas.holdsAny(of:))
+        } catch {
+            replicas.stopAll()
+            searches.stop()
+            control.stop()
+            snapshots.stop()
+            folder.unlock()
+            throw error
+        }
+        withExtendedLifetime(kept) {}
         return Parts(
             folder: folder,
             replicas: replicas,
             shelf: shelf,
             operationHolds: operationHolds,
             searches: searches,
-            control: BoundedExecutor(
-                name: "control",
-                threadCount: 1,
-                queueLimit: options.limits.controlQueueCount,
-                queueByteLimit: options.limits.stagedCodebookBytes
-            ),
+            control: control,
             metrics: metrics,
             recall: RecallChecker(
                 interval: options.recallCheckInterval,
@@ -370,24 +390,20 @@ package final class Worker: Service {
         )
     }
 
-    /// Why the worker should not be relied on now, as a sentence; nil when nothing is missing.
-    package var readinessProblem: String? {
-        if isShutDown.withLock(\.self) { return "The worker is stopping." }
+    /// Why the worker should not be relied on now, each reason a sentence; none when nothing is missing. That nobody
+    /// takes its heartbeats comes first: others may follow from it.
+    package var readinessProblems: [String] {
+        if isShutDown.withLock(\.self) { return ["The worker is stopping."] }
         let states = replicas.all.filter { !$0.isSucceeded }.map(\.figures.state)
-        let openingCount = states.count { $0 == .opening }
-        if openingCount > 0 { return "\(openingCount) of \(states.count) replicas are being opened." }
-        let failedCount = states.count { $0 == .failed }
-        if failedCount > 0 { return "\(failedCount) of \(states.count) replicas are out of service; the log says why." }
-        let waitingCount = replicas.all.count(where: \.isCatchingUp)
-        if waitingCount > 0 { return "\(waitingCount) of \(states.count) replicas have not caught up with the others." }
-        if !heartbeats.isHeard {
-            return "No coordinator takes this worker's heartbeats; the log says why."
-        }
-        let warmingCount = replicas.all.count(where: \.isWarming)
-        if warmingCount > 0, ContinuousClock.now - started < options.warmingPatience {
-            return "\(warmingCount) of \(states.count) replicas are being read into memory."
-        }
-        return nil
+        let isWaitedFor = ContinuousClock.now - started < options.warmingPatience
+        let counts = [
+            (states.count { $0 == .opening }, "are being opened."),
+            (states.count { $0 == .failed }, "are out of service; the log says why."),
+            (replicas.all.count(where: \.isCatchingUp), "have not caught up with the others."),
+            (isWaitedFor ? replicas.all.count(where: \.isWarming) : 0, "are being read into memory."),
+        ]
+        return (heartbeats.isHeard ? [] : ["No coordinator takes this worker's heartbeats; the log says why."])
+            + counts.filter { $0.0 > 0 }.map { "\($0.0) of \(states.count) replicas \($0.1)" }
     }
 
     /// Serves until a graceful shutdown or cancellation, then shuts down.

@@ -2,6 +2,7 @@ package import ClusterModel
 package import Observability
 package import PartitionEngine
 package import ShardReplication
+package import Threads
 package import WireProtocol
 package import WireTransport
 
@@ -58,6 +59,8 @@ package struct WorkerOptions: Sendable {
     package var recallCheckInterval = 1000
     /// Shared by the workers of a process; nil for one of this worker's own.
     package var recall: RecallBook?
+    /// Where the threads of replicas come from, and those of readings that somebody asked for.
+    package var threads = ThreadSource()
     /// Where the worker records what it does.
     package var metrics = MetricRegistry()
     /// Name and version of the program, for the logs of its peers.

@@ -243,6 +243,44 @@ struct AdmissionTests {
         }
     }
 
+    /// People may say more of a face than is expected.
+    @Test func whatShardsAnswerBeyondWhatWasExpectedCountsAsItComes() async throws {
+        try await Self.run(shardCount: 2) { cluster, client, held in
+            let text = String(repeating: "x", count: FaceMetadata.attributeValueByteLimit)
+            let attributes = (0..<32).map { ("attribute \($0)", text) }
+            let metadata = FaceMetadata(attributes: Dictionary(uniqueKeysWithValues: attributes))
+            let large = ShardSearchAnswer(
+                matches: [
+                    (0..<5).map { Match(faceID: FakeCluster.face($0), similarity: 0.5, metadata: metadata) }
+                ],
+                faceCount: 5,
+                facesAnswered: 5,
+                rowsVisited: 5,
+                listsVisited: 0,
+                generation: 0
+            )
+            cluster.workers[0].setScript { request, call in
+                guard case .shardSearch = request else { return false }
+                call.reply(large)
+                return true
+            }
+            cluster.workers[1].setScript(held.script)
+            let search = FakeCluster.request([FakeCluster.embedding(1)], k: 10)
+            let first = Task { await Self.outcome(client, search) }
+            try await Self.until("the first has half of its answer") { held.count == 1 }
+            for _ in 0..<3 {
+                guard case .failure(let status) = await Self.outcome(client, search) else {
+                    Issue.record("answers beside it were taken")
+                    break
+                }
+                #expect(status.code == .overloaded && status.hasNoEffect && status.message.contains("memory"))
+            }
+            held.release()
+            _ = try await first.value.get()
+            for _ in 0..<3 { _ = try await Self.outcome(client, search).get() }
+        }
+    }
+
     /// What a call that has ended tells of the others.
     @Test func theEndOfACallTellsWhatItCan() {
         typealias End = ConcurrencyLimit.End

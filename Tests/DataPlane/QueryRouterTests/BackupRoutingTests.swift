@@ -13,6 +13,12 @@ import WireTransport
         let holdCount = Mutex(0)
         /// Cuts that are still refused.
         let refusalCount = Mutex(0)
+        /// Set when writes are never held any more by the time of the cut.
+        let losesHolds = Mutex(false)
+        /// Set when there is no room for a snapshot of the second shard.
+        let lacksRoom = Mutex(false)
+        /// Shards whose snapshots were released.
+        let released = Mutex<[ShardID]>([])
         let cluster: FakeCluster
 
         init(on cluster: FakeCluster) {
@@ -20,9 +26,15 @@ import WireTransport
             for worker in cluster.workers {
                 worker.setScript { [self, node = worker.id] request, call in
                     switch request {
-                    case .holdWrites:
+                    case .holdWrites(let request):
                         holdCount.withLock { $0 += 1 }
-                        call.reply(Acknowledgement())
+                        if request.route.shard == cluster.shards[1], lacksRoom.withLock(\.self) {
+                            call.fail(WireStatus(.overloaded, "There is no room.", retryAfterMilliseconds: 100))
+                        } else {
+                            call.reply(Acknowledgement())
+                        }
+                    case .cutShard where losesHolds.withLock(\.self):
+                        call.fail(WireStatus(.deadlineExceeded, "Writes were not held any more."))
                     case .cutShard(let request):
                         let isRefused = request.route.shard == cluster.shards[1] && takeRefusal()
                         if isRefused {
@@ -35,7 +47,9 @@ import WireTransport
                                 ShardCut(worker: node, epoch: request.route.epoch, sequence: 5, erasureKey: key)
                             )
                         }
-                    case .releaseSnapshot: call.reply(Acknowledgement())
+                    case .releaseSnapshot(let request):
+                        released.withLock { $0.append(request.route.shard) }
+                        call.reply(Acknowledgement())
                     default: return false
                     }
                     return true
@@ -112,6 +126,33 @@ import WireTransport
             await thawing
             let holdCount = cuts.holdCount.withLock(\.self)
             #expect(begun.shards.count == 2 && holdCount >= 12)
+        }
+    }
+
+    /// As when another backup begins at the same moment, again and again: the caller has time left.
+    @Test func whatAnotherBackupUndoesIsNoDeadlineOfTheCaller() async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            let cuts = Cuts(on: cluster)
+            cuts.losesHolds.withLock { $0 = true }
+            let failure = await #expect(throws: WireStatus.self) { try await cuts.begin(within: .seconds(600)) }
+            #expect(failure?.code == .unavailable && failure?.retryAfterMilliseconds == 1000)
+            #expect(failure?.message.contains("Another backup") == true, "\(String(describing: failure))")
+        }
+    }
+
+    /// Those that do hold are to go on, and not when their holds end by themselves.
+    @Test func whereOneShardHasNoRoomEveryOneIsReleasedAndTheCallerIsToldSo() async throws {
+        try await FakeCluster.run(shardCount: 3) { cluster in
+            let cuts = Cuts(on: cluster)
+            cuts.lacksRoom.withLock { $0 = true }
+            let failure = await #expect(throws: WireStatus.self) { try await cuts.begin(within: .seconds(600)) }
+            #expect(failure?.code == .overloaded && failure?.retryAfterMilliseconds == 100)
+            #expect(failure?.message.contains("shard 1") == true, "\(String(describing: failure))")
+            // Each attempt asks each shard once.
+            let holdCount = cuts.holdCount.withLock(\.self)
+            #expect(holdCount == 9)
+            let released = cuts.released.withLock(\.self)
+            #expect(Set(released) == Set(cluster.shards))
         }
     }
 

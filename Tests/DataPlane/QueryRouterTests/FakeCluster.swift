@@ -241,6 +241,9 @@ final class FakeCluster: Sendable {
 
     var shards: [ShardID] { source.current.placements[collection.id]!.map(\.shard) }
 
+    /// Tries again for as long as a loaded machine may pause, where nobody is meant to be given up.
+    static let patient = RouterOptions(absenceGrace: .seconds(60), failoverGrace: .seconds(60))
+
     /// Runs the body on an event loop with a cluster of `shardCount` workers, then takes the cluster down.
     ///
     /// - Parameter copies: when there are several, so many workers, each with a replica of every shard; they are the
@@ -248,7 +251,7 @@ final class FakeCluster: Sendable {
     static func run(
         shardCount: Int,
         copies: Int = 1,
-        options: RouterOptions = RouterOptions(),
+        options: RouterOptions = FakeCluster.patient,
         limits: WireLimits = WireLimits(),
         _ body: @escaping @Sendable (FakeCluster) async throws -> Void
     ) async throws {
@@ -517,7 +520,7 @@ final class FakeCluster: Sendable {
         try await overTheWire { client in
             _ = try await InstrumentationContext.withValue(context) { () async -> Result<SearchAnswer, WireStatus> in
                 do throws(WireStatus) {
-                    return .success(try await client.call(Self.request(probes, k: k), deadline: .after(.seconds(5))))
+                    return .success(try await client.call(Self.request(probes, k: k), deadline: .after(.seconds(30))))
                 } catch {
                     return .failure(error)
                 }

@@ -8,8 +8,8 @@ import WireTransport
 
 /// Whether answers say that faces were given up, whatever map the request began with.
 struct LossMarkTests {
-    /// Asks nobody besides, however long a loaded machine takes.
-    private static let unhedged = RouterOptions(leastHedgeDelay: .seconds(60))
+    /// Asks nobody besides, and gives nobody up, however long a loaded machine takes.
+    private static let unhedged = RouterOptions(absenceGrace: .seconds(60), leastHedgeDelay: .seconds(60))
 
     /// The map after an operator gave up what all but the second worker have of the only shard.
     private func decreed(_ cluster: FakeCluster, isLossy: Bool = true) -> ShardMap {

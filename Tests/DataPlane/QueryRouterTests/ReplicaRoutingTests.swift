@@ -10,8 +10,8 @@ import WireTransport
 
 /// Shards with several replicas. One test after the other: they depend on who answers first.
 @Suite(.serialized) struct ReplicaRoutingTests {
-    /// Asks nobody besides, however long a loaded machine takes.
-    private static let unhedged = RouterOptions(leastHedgeDelay: .seconds(60))
+    /// Asks nobody besides, and gives nobody up, however long a loaded machine takes.
+    private static let unhedged = RouterOptions(absenceGrace: .seconds(60), leastHedgeDelay: .seconds(60))
 
     private static func metric(_ cluster: FakeCluster, _ series: String) -> Int? {
         cluster.metrics.rendered().split(separator: "\n").first { $0.hasPrefix(series + " ") }
@@ -88,7 +88,7 @@ import WireTransport
         StatusCode.unavailable, .overloaded, .notYet, .staleEpoch, .unknownReplica, .corruptPartition, .internalError,
     ])
     func anotherReplicaAnswersAtOnceWhatOneDoesNot(code: StatusCode) async throws {
-        let options = RouterOptions(leastHedgeDelay: .seconds(60), avoidance: .seconds(60))
+        let options = RouterOptions(absenceGrace: .seconds(60), leastHedgeDelay: .seconds(60), avoidance: .seconds(60))
         try await FakeCluster.run(shardCount: 1, copies: 2, options: options) { cluster in
             try await cluster.enrolNumbered(5)
             // Whoever waited as long as that one asks for would have no time left.
@@ -140,7 +140,7 @@ import WireTransport
 
     @Test func aReplicaThatHangsIsOvertaken() async throws {
         // The good one answers sooner than that, and the other one comes last for as long as this takes.
-        let options = RouterOptions(leastHedgeDelay: .seconds(1), avoidance: .seconds(60))
+        let options = RouterOptions(absenceGrace: .seconds(60), leastHedgeDelay: .seconds(1), avoidance: .seconds(60))
         try await FakeCluster.run(shardCount: 1, copies: 2, options: options) { cluster in
             try await cluster.enrolNumbered(5)
             let kept = Calls()
@@ -164,7 +164,7 @@ import WireTransport
     }
 
     @Test func withoutAnAllowanceASlowAnswerIsWaitedFor() async throws {
-        let options = RouterOptions(hedgeShare: 0, hedgeReserve: 0)
+        let options = RouterOptions(absenceGrace: .seconds(60), hedgeShare: 0, hedgeReserve: 0)
         try await FakeCluster.run(shardCount: 1, copies: 2, options: options) { cluster in
             try await cluster.enrolNumbered(5)
             for worker in cluster.workers {
@@ -197,6 +197,26 @@ import WireTransport
             let status = await #expect(throws: WireStatus.self) { try await cluster.search([FakeCluster.embedding(1)]) }
             #expect(status?.code == .incompleteCoverage)
             #expect(status?.message.contains("its other replica does not answer either") == true, "\(status!)")
+        }
+    }
+
+    /// As when all of them stood still, and do not know at first whether others have taken over.
+    @Test func replicasThatAnswerTooLateAtFirstAreAskedAgain() async throws {
+        let options = RouterOptions(absenceGrace: .milliseconds(200), leastHedgeDelay: .seconds(60))
+        try await FakeCluster.run(shardCount: 1, copies: 2, options: options) { cluster in
+            try await cluster.enrolNumbered(5)
+            for worker in cluster.workers {
+                let left = RetryTests.Counter(1)
+                worker.setScript { _, call in
+                    guard left.take() else { return false }
+                    call.eventLoop.scheduleTask(in: .milliseconds(300)) {
+                        call.fail(WireStatus(.unavailable, "Not confirmed.").withoutEffect)
+                    }
+                    return true
+                }
+            }
+            let answer = try await cluster.search([FakeCluster.embedding(1)], k: 1)
+            #expect(answer.outcomes[0].ids == [FakeCluster.face(1)] && answer.coverage.isFull)
         }
     }
 
@@ -350,20 +370,18 @@ import WireTransport
 
     /// As one attempt may have been carried out, the refusals before and after it do not matter.
     @Test(arguments: [0, 1, 3]) func oneUncertainAttemptMakesTheOutcomeUnknown(uncertain: Int) async throws {
-        let options = RouterOptions(absenceGrace: .milliseconds(100), failoverGrace: .seconds(3))
-        try await FakeCluster.run(shardCount: 1, copies: 2, options: options) { cluster in
-            // Connected before the time for the attempts begins.
-            try await cluster.enrolNumbered(1)
+        try await FakeCluster.run(shardCount: 1, copies: 2) { cluster in
             let count = Atomic<Int>(0)
             cluster.workers[0].setScript { _, call in
                 let number = count.add(1, ordering: .relaxed).oldValue
-                let refusal = WireStatus(.unavailable, "Too few copies.").withoutEffect
+                let isLast = number == 6
+                let refusal = WireStatus(isLast ? .storageFull : .unavailable, "Too few copies.").withoutEffect
                 call.fail(number == uncertain ? WireStatus(.unavailable, "Changed hands.") : refusal)
                 return true
             }
             let status = await #expect(throws: WireStatus.self) { try await cluster.enrolNumbered(5) }
-            #expect(count.load(ordering: .relaxed) > 3)
-            #expect(status?.hasNoEffect == false)
+            #expect(count.load(ordering: .relaxed) == 7)
+            #expect(status?.code == .storageFull && status?.hasNoEffect == false)
         }
     }
 

@@ -7,9 +7,6 @@ import WireProtocol
 import WireTransport
 
 struct RetryTests {
-    /// Tries for as long as the deadline allows.
-    static let patient = RouterOptions(absenceGrace: .seconds(60))
-
     /// Fails the first `count` requests with the status, then lets the worker answer.
     static func failing(_ count: Int, _ status: WireStatus) -> Script {
         let left = Counter(count)
@@ -34,7 +31,7 @@ struct RetryTests {
 
     @Test(arguments: [StatusCode.unavailable, .overloaded, .notYet, .staleEpoch, .unknownReplica])
     func passingTroubleIsTriedAgainInsideTheDeadline(code: StatusCode) async throws {
-        try await FakeCluster.run(shardCount: 2, options: Self.patient) { cluster in
+        try await FakeCluster.run(shardCount: 2) { cluster in
             try await cluster.enrolNumbered(10)
             cluster.workers[0].setScript(Self.failing(3, WireStatus(code, "Not now.")))
             let answer = try await cluster.search([FakeCluster.embedding(1)], k: 1)
@@ -44,7 +41,7 @@ struct RetryTests {
     }
 
     @Test func aNewerShardMapIsFetchedOnceAndUsedAtOnce() async throws {
-        try await FakeCluster.run(shardCount: 2, options: Self.patient) { cluster in
+        try await FakeCluster.run(shardCount: 2) { cluster in
             try await cluster.enrolNumbered(10)
             let old = cluster.source.current
             for (worker, shard) in zip(cluster.workers, cluster.shards) { worker.host(shard, epoch: 2) }
@@ -159,7 +156,7 @@ struct RetryTests {
     }
 
     @Test func aWorkerThatComesBackWithinTheGraceIsFound() async throws {
-        try await FakeCluster.run(shardCount: 1, options: Self.patient) { cluster in
+        try await FakeCluster.run(shardCount: 1) { cluster in
             try await cluster.enrolNumbered(5)
             await cluster.stop(0)
             let restart = Task {

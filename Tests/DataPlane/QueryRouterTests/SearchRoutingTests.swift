@@ -33,7 +33,8 @@ struct SearchRoutingTests {
     }
 
     @Test func aWorkerThatHangsHoldsUpOnlyItsOwnShards() async throws {
-        try await FakeCluster.run(shardCount: 2, options: RouterOptions(shardsUnderWay: 2)) { cluster in
+        try await FakeCluster.run(shardCount: 2, options: RouterOptions(absenceGrace: .seconds(60), shardsUnderWay: 2))
+        { cluster in
             let placements = (0..<8).map { number in
                 ShardPlacement(
                     shard: ShardID(collection: cluster.collection.id, index: UInt32(number)),
@@ -107,7 +108,8 @@ struct SearchRoutingTests {
     }
 
     @Test func whatWaitsForItsTurnAtAWorkerEndsAtTheDeadline() async throws {
-        try await FakeCluster.run(shardCount: 1, options: RouterOptions(shardsUnderWay: 1)) { cluster in
+        try await FakeCluster.run(shardCount: 1, options: RouterOptions(absenceGrace: .seconds(60), shardsUnderWay: 1))
+        { cluster in
             cluster.divide([1 << 62, 1 << 63, .max])
             let kept = Mutex<[ServerCall]>([])
             cluster.workers[0].setScript { _, call in

@@ -161,7 +161,7 @@ struct WriteRoutingTests {
     }
 
     @Test func shardsAreToldHowOldAWriteIs() async throws {
-        try await FakeCluster.run(shardCount: 2, options: RetryTests.patient) { cluster in
+        try await FakeCluster.run(shardCount: 2) { cluster in
             cluster.workers[0].setScript(RetryTests.failing(2, WireStatus(.unavailable, "Not now.")))
             try await cluster.enrolNumbered(12)
             let ages = cluster.workers.map { $0.state.withLock(\.ages) }

@@ -103,6 +103,20 @@ struct WriteStateMachineTests {
         #expect(machine.told(status).hasNoEffect)
     }
 
+    /// Nobody is told at once not to send it again and to do so.
+    @Test(arguments: [
+        (StatusCode.unavailable, "); send the same batch again"),
+        (StatusCode.cancelled, "); the call was cancelled: if it is to be done all the same, send the same batch"),
+        (StatusCode.corruptPartition, "); when that is mended, send the same batch again"),
+    ])
+    func whenItIsToBeSentAgainIsSaid(code: StatusCode, words: String) throws {
+        var machine = WriteStateMachine(age: .zero, options: RouterOptions())
+        Self.begun(&machine, shards: [3])
+        machine.refused(part: 0, Self.place(3).failure(WireStatus(code, "So it is.")))
+        let status = try status(machine.endRound(now: .zero))
+        #expect(status.code == code && status.message.contains(words), "\(status)")
+    }
+
     @Test func aPartThatNobodyWasAskedForDidNothing() throws {
         var machine = WriteStateMachine(age: .zero, options: RouterOptions())
         Self.begun(&machine, shards: [3])

@@ -257,6 +257,61 @@ struct ReplicaStateMachineTests {
         #expect(replicas.acknowledged == [1])
     }
 
+    /// With everybody silent for as long, by its clock: what they said waits to be read.
+    @Test func aPrimaryThatStoodStillTakesNobodyForSilent() throws {
+        var replicas = ReplicaFixture([one, two, three])
+        replicas.configure(ReplicaFixture.group(inSync: [one, two, three], minimum: 2))
+        replicas.settle()
+        replicas.pass(.seconds(1))
+        replicas.now += .seconds(3)
+        try replicas.submit("a", ticket: 1)
+        let now = replicas.now
+        replicas.with(one) { $0.tick(now: now) }
+        #expect(replicas.proposals.isEmpty)
+        var silent = replicas
+        replicas.settle()
+        replicas.pass(.seconds(3))
+        #expect(replicas.proposals.isEmpty && replicas.acknowledged == [1])
+        // Who is silent from then on is.
+        silent.pass(.milliseconds(1500), [one])
+        #expect(silent.proposals.first?.change == .remove(two))
+    }
+
+    /// Nobody may be heard of by one that has no time to listen: its turns are far apart.
+    @Test func aPrimaryThatIsSlowAllTheTimeNoticesWhoIsSilentLater() {
+        var replicas = ReplicaFixture([one, two])
+        replicas.configure(ReplicaFixture.group())
+        replicas.settle()
+        for turn in 1...6 {
+            replicas.now += .seconds(1)
+            let now = replicas.now
+            replicas.with(one) { $0.tick(now: now) }
+            #expect(replicas.proposals.isEmpty == (turn < 5))
+        }
+    }
+
+    /// Where a write needs no other, the word of the other is all that tells of what was lost.
+    @Test func aPrimaryThatBeganAnewAndStoodStillWaitsForTheAnswers() throws {
+        var replicas = try written(2, minimum: 1)
+        putBack(one, to: 1, &replicas)
+        replicas.configure(ReplicaFixture.group(), [one])
+        let group = ReplicaFixture.group(epoch: 2, version: 2)
+        replicas.configure(group, [one])
+        replicas.store(one)
+        #expect(replicas.machines[one]?.role == .activating)
+        replicas.now += .seconds(3)
+        let now = replicas.now
+        #expect(!mayRead(one, group, &replicas))
+        replicas.with(one) { $0.tick(now: now) }
+        #expect(replicas.machines[one]?.role == .activating)
+        var silent = replicas
+        replicas.settle()
+        #expect(replicas.machines[one]?.role != .primary)
+        #expect(replicas.losses == [.own(witness: two, applied: 2, last: 1)])
+        silent.pass(.milliseconds(1500), [one])
+        #expect(silent.machines[one]?.role == .primary && silent.machines[one]?.isUnheard == true)
+    }
+
     /// The first and the second do not hear each other, the third hears both, and the metadata store all.
     @Test func aCutLinkCostsAReplicaAndChangesNoPrimary() throws {
         var replicas = ReplicaFixture([one, two, three])

@@ -1,5 +1,6 @@
 import ClusterModel
 import FaceModel
+import Glibc
 import Testing
 import WireProtocol
 import WorkerService
@@ -93,6 +94,29 @@ import WorkerService
         }
     }
 
+    /// As when another shard's writes could not be held.
+    @Test func aHoldEndsWhenItsSnapshotIsReleased() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 2) { shard in
+            _ = try await shard.enrol(test.ids(3))
+            // A write that waits for the hold's own end is never done earlier. Where all of it took longer anyway,
+            // nothing is shown.
+            var isEarlier = false
+            for _ in 0..<50 where !isEarlier {
+                let began = ContinuousClock.now
+                let (primary, _) = try await hold(shard)
+                let route = SnapshotRoute(
+                    worker: await shard.nodes[primary],
+                    snapshot: snapshot,
+                    shard: test.shard()
+                )
+                _ = try await shard.call(ReleaseSnapshot(route: route), on: primary)
+                _ = try await shard.enrol(test.ids(4))
+                isEarlier = ContinuousClock.now - began < .seconds(1)
+            }
+            #expect(isEarlier)
+        }
+    }
+
     /// - Parameter isHeld: whether its writes were held before they had to wait for other shards.
     @Test(arguments: [false, true]) func aShardWhosePlaceOthersAreAboutToTakeIsNotCutAndGoesOn(
         isHeld: Bool
@@ -119,6 +143,76 @@ import WorkerService
             let later = try await shard.enrol(test.ids(9))
             #expect(later.outcomes.count == 9)
             _ = try await hold(shard)
+        }
+    }
+
+    /// Names in the folder of a worker's snapshots.
+    private func snapshotFolders(_ shard: ReplicatedShard) async -> Int {
+        let path = await shard.folder(0).path + "/snapshots"
+        guard let directory = opendir(path) else { return 0 }
+        defer { closedir(directory) }
+        var count = 0
+        while let entry = readdir(directory) {
+            let first = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { $0[0] }
+            }
+            if first != CChar(UInt8(ascii: ".")) { count += 1 }
+        }
+        return count
+    }
+
+    /// Cuts the shard for a backup of that name, again when writes were held for too short a time.
+    private func cut(_ snapshot: SnapshotID, of shard: ReplicatedShard) async throws(WireStatus) -> ShardCut {
+        let group = shard.keeper.group!
+        let primary = await shard.index(of: group.primary)
+        let route = test.route(epoch: group.epoch.number)
+        for _ in 0..<100 {
+            do throws(WireStatus) {
+                let hold = HoldWrites(route: route, snapshot: snapshot, limit: 1000)
+                _ = try await shard.call(hold, on: primary, within: .seconds(60))
+                return try await shard.call(
+                    CutShard(route: route, snapshot: snapshot),
+                    on: primary,
+                    within: .seconds(60)
+                )
+            } catch {
+                guard error.code == .deadlineExceeded else { throw error }
+            }
+        }
+        throw WireStatus(.deadlineExceeded, "it was never cut")
+    }
+
+    @Test func soManySnapshotsOfAShardAreKeptAndAnotherIsMadeOnceOneIsReleased() async throws {
+        try await ReplicatedShard.with(workers: 1, replicas: 1, minimumInSync: 1) { shard in
+            _ = try await shard.enrol(test.ids(20))
+            _ = try await shard.eventually("it is cut") { () async throws(WireStatus) in
+                try await cut(SnapshotID(high: 1, low: 0), of: shard)
+            }
+            var kept: [(snapshot: SnapshotID, cut: ShardCut)] = []
+            var refusals: [StatusCode] = []
+            for number in 1...100 as ClosedRange<UInt64> {
+                let snapshot = SnapshotID(high: 1, low: number)
+                do throws(WireStatus) {
+                    let made = try await cut(snapshot, of: shard)
+                    kept.append((snapshot, made))
+                } catch {
+                    refusals.append(error.code)
+                }
+            }
+            #expect(kept.count == 7 && refusals.count == 93)
+            #expect(refusals.allSatisfy { $0 == .overloaded })
+            let folderCount = await snapshotFolders(shard)
+            #expect(folderCount <= 8)
+
+            // One that is there may be taken anew, though there is no room for another.
+            let (again, released) = (kept[0].snapshot, kept[1])
+            let anew = try await cut(again, of: shard)
+            #expect(anew.sequence > kept[0].cut.sequence)
+            let route = SnapshotRoute(worker: released.cut.worker, snapshot: released.snapshot, shard: test.shard())
+            _ = try await shard.call(ReleaseSnapshot(route: route), on: 0)
+            _ = try await shard.eventually("another one is made") { () async throws(WireStatus) in
+                try await cut(SnapshotID(high: 2, low: 0), of: shard)
+            }
         }
     }
 

@@ -31,14 +31,35 @@ struct CoordinatorRunsTests {
         #expect(runs.standing(at: away) == .refuses(run: second, follows: home))
         #expect(runs.standing(at: home) == .follows(run: first))
         // As long as the first is heard.
-        #expect(hears(&runs, first, at: home, start + .seconds(8)))
+        runs.failed(at: home, now: start + .seconds(2))
+        #expect(hears(&runs, first, at: home, start + .seconds(6)))
+        #expect(!hears(&runs, second, at: away, start + .seconds(8)))
+        for second in 8...12 { runs.failed(at: home, now: start + .seconds(second)) }
+        runs.failed(at: away, now: start + .seconds(7))
         #expect(!hears(&runs, second, at: away, start + .milliseconds(12_999)))
         #expect(hears(&runs, second, at: away, start + .seconds(13)))
         #expect(runs.standing(at: away) == .follows(run: second))
         // The first does not come back, however long the second is silent.
+        for second in 20...22 { runs.failed(at: away, now: start + .seconds(second)) }
         #expect(!hears(&runs, first, at: home, start + .seconds(100)))
         #expect(runs.standing(at: home) == .refuses(run: first, follows: away))
         #expect(hears(&runs, third, at: home, start + .seconds(101)))
+    }
+
+    /// The second may be heard first when it goes on, however long that was.
+    @Test func aWorkerThatStoodStillStaysWithTheFirst() {
+        var runs = CoordinatorRuns()
+        #expect(hears(&runs, first, at: home, start))
+        #expect(!hears(&runs, second, at: away, start + .seconds(8)))
+        // What was under way to the first meanwhile has failed.
+        runs.failed(at: home, now: start + .seconds(8))
+        #expect(!hears(&runs, second, at: away, start + .seconds(9)))
+        #expect(hears(&runs, first, at: home, start + .seconds(9)))
+        #expect(!hears(&runs, second, at: away, start + .seconds(60)))
+        // As of a machine whose network goes before it sleeps.
+        runs.failed(at: home, now: start + .seconds(61))
+        runs.failed(at: home, now: start + .seconds(3661))
+        #expect(!hears(&runs, second, at: away, start + .seconds(3661)))
     }
 
     @Test func aRestartTakesThePlaceAtOnce() {

@@ -7,6 +7,20 @@ import WireProtocol
 import WireTransport
 import WorkerService
 
+/// As an earlier build sends ``AbandonSuccessor``.
+private struct UntoldAbandon: WireRequest {
+    typealias Reply = Acknowledgement
+    static var type: MessageType { .abandonSuccessor }
+
+    let shard: ShardID
+
+    init(shard: ShardID) { self.shard = shard }
+
+    func encode(into writer: inout PayloadWriter) { shard.encode(into: &writer) }
+
+    init(decoding reader: inout PayloadReader) throws(WireDecodingError) { shard = try ShardID(decoding: &reader) }
+}
+
 /// Orders to remove something that arrive long after they were given: whoever gave them was stopped before it sent
 /// them, or a connection held them up.
 struct LateOrderTests {
@@ -190,6 +204,39 @@ struct LateOrderTests {
         }
     }
 
+    /// A controller of an earlier build tells no version; the worker goes by what it was told last of its groups.
+    @Test func anOrderThatTellsNoVersionRemovesWhatTheWorkerIsNoMemberOf() async throws {
+        try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 1) { shard in
+            let ids = test.ids(20)
+            _ = try await shard.enrol(ids)
+            let group = try #require(shard.keeper.group)
+            let other = 1 - (await shard.index(of: group.primary))
+            let node = await shard.nodes[other]
+            let order = DropReplica(shard: test.shard(), epoch: group.epoch, groupVersion: nil)
+            _ = try await shard.eventually("it has heard that it is a member") { () async throws(WireStatus) -> Bool in
+                do throws(WireStatus) {
+                    _ = try await shard.call(order, on: other)
+                    Issue.record("a replica in sync was removed")
+                    return true
+                } catch {
+                    return error.code == .staleEpoch && error.message.contains("tells no version")
+                }
+            }
+            let found = try await shard.eventually("it reads") { () async throws(WireStatus) in
+                try await shard.faces(ids, on: other)
+            }
+            #expect(found == ids)
+
+            _ = try exclude(node, from: shard)
+            _ = try await shard.eventually("it is dropped") { () async throws(WireStatus) in
+                try await shard.call(order, on: other)
+            }
+            await #expect {
+                try await shard.faces(ids, on: other)
+            } throws: { ($0 as? WireStatus)?.code == .unknownReplica }
+        }
+    }
+
     /// Asks until it is done.
     private func drop(_ order: DropReplica, on worker: WorkerHarness) async throws {
         while true {
@@ -355,6 +402,10 @@ struct LateOrderTests {
             // What makes a replica be gone does nothing to it either.
             _ = try await worker.call(DropReplica(shard: successor, epoch: Epoch(9)))
             #expect(try await coordinator.report { _ in true }.successors.map(\.state) == [.sealed])
+
+            // Of an earlier build, which does not tell whether it is awaited.
+            let untold = try await worker.refusal(UntoldAbandon(shard: successor))
+            #expect(untold.code == .staleEpoch)
 
             // Nobody awaits it any more.
             _ = try await worker.call(AbandonSuccessor(shard: successor))

@@ -104,7 +104,8 @@ import WorkerService
 
     @Test func aWorkerWhoseReplicaIsBehindIsNotReady() async throws {
         try await withLearner { harness, _ in
-            #expect(harness.worker.readinessProblem?.contains("1 of 1 replicas have not caught up") == true)
+            let problems = harness.worker.readinessProblems
+            #expect(problems.contains { $0.contains("1 of 1 replicas have not caught up") }, "\(problems)")
         }
     }
 

@@ -98,7 +98,7 @@ struct RecallCheckTests {
             for _ in 0..<5 { _ = try await harness.call(test.search([ids[5]], k: 4, effort: .exact)) }
             try await Task.sleep(for: .milliseconds(50))
             let text = options.metrics.rendered()
-            for status in ["done", "busy", "changed", "failed"] {
+            for status in ["done", "busy", "failed"] {
                 #expect(value("mien_recall_checks_total{status=\"\(status)\"}", in: text) == 0)
             }
         }

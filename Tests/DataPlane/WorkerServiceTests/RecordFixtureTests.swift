@@ -39,13 +39,27 @@ import WorkerService
         RecordText(kind: "mien-verified", format: 1, fields: ["milliseconds": "1795000000123"]),
     ]
 
-    private static func file(_ kind: String, _ format: UInt32) -> URL {
-        folder.appendingPathComponent("\(kind.dropFirst("mien-".count))-\(format).txt")
+    /// With what may be missing.
+    private static let frozenReplica = RecordText(
+        kind: "mien-replica",
+        format: 1,
+        fields: records[0].fields.merging(["frozen": "12", "version": "13"]) { _, new in new }
+    )
+
+    private static func file(_ kind: String, _ format: UInt32, _ suffix: String = "") -> URL {
+        folder.appendingPathComponent("\(kind.dropFirst("mien-".count))-\(format)\(suffix).txt")
     }
 
-    @Test(arguments: records)
-    func recordsOfEveryFormatAreRead(record: RecordText) throws {
-        let bytes = Array(try Data(contentsOf: Self.file(record.kind, record.format)))
+    /// Those of ``records`` and then ``frozenReplica``.
+    private static var files: [(record: RecordText, file: URL)] {
+        records.map { (record: $0, file: file($0.kind, $0.format)) }
+            + [(record: frozenReplica, file: file("mien-replica", 1, "-frozen"))]
+    }
+
+    @Test(arguments: files.indices)
+    func recordsOfEveryFormatAreRead(index: Int) throws {
+        let (record, file) = Self.files[index]
+        let bytes = Array(try Data(contentsOf: file))
         let read = try RecordText(decoding: bytes, kind: record.kind, supportedFormat: 1, path: record.kind)
         #expect(read == record && record.encoded == bytes)
     }
@@ -58,6 +72,10 @@ import WorkerService
         let replica = try #require(try ReplicaRecord.read(from: Self.file("mien-replica", 1).path, of: Self.shard))
         #expect(replica.shard == Self.shard && replica.epoch == Epoch(7) && replica.range == .all)
         #expect(replica.isReplicated && replica.frozenVersion == 0 && replica.groupVersion == 0)
+        let frozen = try #require(
+            try ReplicaRecord.read(from: Self.file("mien-replica", 1, "-frozen").path, of: Self.shard)
+        )
+        #expect(frozen.isReplicated && frozen.frozenVersion == 12 && frozen.groupVersion == 13)
         let successor = try #require(try SuccessorRecord.read(in: folder.path, of: Self.shard))
         #expect(successor.shard == Self.shard && successor.range == HashRange(first: 0, last: 99))
         #expect(successor.sources == [1, 2] && successor.sequences == [17, 4_611_686_018_427_387_905])
@@ -70,8 +88,7 @@ import WorkerService
     @Test(.enabled(if: ProcessInfo.processInfo.environment["MIEN_WRITE_GOLDEN"] == "1"))
     func filesAreWrittenWhenAskedFor() throws {
         try FileManager.default.createDirectory(at: Self.folder, withIntermediateDirectories: true)
-        for record in Self.records {
-            let file = Self.file(record.kind, record.format)
+        for (record, file) in Self.files {
             if !FileManager.default.fileExists(atPath: file.path) { try Data(record.encoded).write(to: file) }
         }
     }

@@ -43,7 +43,7 @@ struct WorkerMetricsTests {
             #expect(value("mien_replicas{state=\"serving\"}", in: text) == 1)
             #expect(value("mien_queue_limit{queue=\"search\"}", in: text) == 512)
             #expect(value("mien_search_threads{state=\"idle\"}", in: text) == 2)
-            #expect(harness.worker.readinessProblem == nil)
+            #expect(harness.worker.readinessProblems.isEmpty)
         }
     }
 
@@ -67,7 +67,31 @@ struct WorkerMetricsTests {
         // Nobody listens there.
         let options = WorkerHarness.options(folder, coordinators: [NodeAddress(host: "127.0.0.1", port: 1)])
         try await WorkerHarness.with(options) { harness in
-            #expect(harness.worker.readinessProblem?.hasPrefix("No coordinator takes") == true)
+            #expect(harness.worker.readinessProblems == [Self.unheard])
+        }
+    }
+
+    private static let unheard = "No coordinator takes this worker's heartbeats; the log says why."
+
+    /// Of its group it hears by heartbeats: what follows from their failing is told behind it.
+    @Test func everythingThatIsMissingIsToldAndTheCauseFirst() async throws {
+        let folder = TemporaryFolder()
+        let options = WorkerHarness.options(folder, coordinators: [NodeAddress(host: "127.0.0.1", port: 1)])
+        try await WorkerHarness.with(options) { harness in
+            let member = NodeID(high: 9, low: 9)
+            var host = TestCollection().host()
+            host.group = ReplicaGroup(
+                epoch: Epoch(1),
+                version: 1,
+                primary: member,
+                inSync: [member],
+                learners: [harness.worker.node],
+                minimumInSync: 1
+            )
+            _ = try await harness.call(host)
+            let problems = harness.worker.readinessProblems
+            #expect(problems.first == Self.unheard && problems.count > 1, "\(problems)")
+            #expect(problems.contains { $0.hasSuffix("have not caught up with the others.") }, "\(problems)")
         }
     }
 

@@ -33,34 +33,21 @@ final class AdmissionGate: Sendable {
             return true
         }
 
+        /// Whether there is room for more of a call that was let in and has so many: by the same rules.
+        mutating func grow(by byteCount: Int, of held: Int, _ collection: CollectionID, limit: Int) -> Bool {
+            let own = counts[collection] ?? 0
+            guard count == held || count + byteCount <= limit, own == held || own + byteCount <= limit / 2 else {
+                return false
+            }
+            change(by: byteCount, collection)
+            return true
+        }
+
         /// Whether there is room or not: a call that was let in takes so many bytes more, or fewer.
         mutating func change(by byteCount: Int, _ collection: CollectionID) {
             count += byteCount
             let own = (counts[collection] ?? 0) + byteCount
             counts[collection] = own > 0 ? own : nil
-        }
-    }
-
-    /// The bytes of one call that was let in; they are given back with its end.
-    private final class Share: CallByteShare {
-        private let gate: AdmissionGate
-        private let collection: CollectionID
-        private let byteCount: Mutex<Int>
-
-        init(_ gate: AdmissionGate, _ collection: CollectionID, byteCount: Int) {
-            self.gate = gate
-            self.collection = collection
-            self.byteCount = Mutex(byteCount)
-        }
-
-        deinit { settle(answerByteCount: 0) }
-
-        func settle(answerByteCount: Int) {
-            let change = byteCount.withLock { byteCount in
-                defer { byteCount = answerByteCount }
-                return answerByteCount - byteCount
-            }
-            gate.bytes.withLock { $0.change(by: change, collection) }
         }
     }
 
@@ -106,19 +93,19 @@ final class AdmissionGate: Sendable {
         _ call: ServerCall,
         of name: String,
         _ answer: ExpectedAnswer,
-        _ body: @escaping @Sendable () async throws -> any WireMessage
+        _ body: @escaping @Sendable (CallBytes?) async throws -> any WireMessage
     ) {
         let map = source.current
         // One that does not exist is refused by `body`, which costs nothing.
         guard let found = map.collection(named: name), let placements = map.placements[found.id] else {
-            return call.run(body)
+            return call.run { try await body(nil) }
         }
         let expected = answer.byteCount(
             dimension: found.configuration.dimension,
             shardCount: placements.count,
             frameLimit: frameLimit
         )
-        run(call, of: found.id, name, byteCount: call.byteCount + expected + Self.callByteCount, body)
+        run(call, of: found.id, name, expected: expected, body)
     }
 
     /// The same of a page of a snapshot, whose collection may be gone.
@@ -134,22 +121,22 @@ final class AdmissionGate: Sendable {
             shardCount: 1,
             frameLimit: frameLimit
         )
-        let byteCount = call.byteCount + expected + Self.callByteCount
-        run(call, of: id, found?.name ?? "\(id)", byteCount: byteCount, body)
+        run(call, of: id, found?.name ?? "\(id)", expected: expected) { _ in try await body() }
     }
 
     private func run(
         _ call: ServerCall,
         of collection: CollectionID,
         _ name: String,
-        byteCount: Int,
-        _ body: @escaping @Sendable () async throws -> any WireMessage
+        expected: Int,
+        _ body: @escaping @Sendable (CallBytes?) async throws -> any WireMessage
     ) {
+        let byteCount = call.byteCount + expected + Self.callByteCount
         guard bytes.withLock({ $0.take(byteCount, collection, of: byteLimit) }) else {
-            return refuse(call, name, "its requests and answers under way take as much memory as they may")
+            return call.fail(refusal(of: name))
         }
-        let share = Share(self, collection, byteCount: byteCount)
-        guard let calls else { return call.run(holding: share, body) }
+        let share = CallBytes(self, collection, name, byteCount: byteCount, expectedByteCount: expected)
+        guard let calls else { return call.run(holding: share) { try await body(share) } }
         guard let admission = calls.enter(collection, isThere: { [source] in source.current.placements[$0] != nil })
         else {
             return refuse(call, name, "as many are under way as can be expected to be answered in time")
@@ -158,10 +145,30 @@ final class AdmissionGate: Sendable {
             holding: share,
             ended: { [self] answer in
                 let (end, elapsed) = end(of: call, by: answer)
-                calls.leave(collection, admission, end, took: elapsed)
-            },
-            body
-        )
+                // What had no room says nothing of how many can be answered in time.
+                calls.leave(collection, admission, share.refusal == nil ? end : nil, took: elapsed)
+            }
+        ) {
+            try await body(share)
+        }
+    }
+
+    /// Takes more bytes for a call that was let in, if there is room.
+    ///
+    /// - Parameter held: all that are counted for it so far.
+    func grow(by byteCount: Int, of held: Int, _ collection: CollectionID) -> Bool {
+        bytes.withLock { $0.grow(by: byteCount, of: held, collection, limit: byteLimit) }
+    }
+
+    func change(by byteCount: Int, _ collection: CollectionID) {
+        bytes.withLock { $0.change(by: byteCount, collection) }
+    }
+
+    /// Of a call for whose bytes there is no room.
+    func refusal(of name: String) -> WireStatus {
+        let reason = "its requests and answers under way take as much memory as they may"
+        metrics.refusedOverload(kind, of: name, reason)
+        return Refusal.overloaded("\(kind.name) of collection '\(name)'", reason)
     }
 
     private func refuse(_ call: ServerCall, _ name: String, _ reason: String) {

@@ -16,7 +16,8 @@ enum ExpectedAnswer: Sendable {
     private static let faceByteCount = 256
     private static let matchByteCount = 128
 
-    /// Bytes of memory while it is put together: what shards answer, and what is sent.
+    /// Bytes of memory while it is put together: what shards answer, and what is sent. What shards answer beyond it is
+    /// counted as it comes (``CallBytes``).
     ///
     /// - Parameter frameLimit: a frame's most: answers end there.
     func byteCount(dimension: Int, shardCount: Int, frameLimit: Int) -> Int {

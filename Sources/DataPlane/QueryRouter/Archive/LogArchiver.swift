@@ -398,7 +398,7 @@ package final class LogArchiver: Sendable {
         }
         let now = Self.now
         let parts = progress.flatMap(\.parts)
-        var isIdle = book.written.map { now.milliseconds - $0.milliseconds < Self.idleTime } ?? false
+        var isIdle = book.wasWritten(within: Self.idleTime, before: now)
         var superseded: BackupName.Volume?
         for (number, placement) in placements.enumerated() where placement.group.isFrozen {
             // The last that is heard of it, perhaps.

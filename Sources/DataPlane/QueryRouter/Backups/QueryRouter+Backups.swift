@@ -48,11 +48,22 @@ extension QueryRouter {
                 let isByOlderMap = source.current.placements[context.collection.id] != context.placements
                 guard mayPass, isByOlderMap || attempt < Self.cutAttempts, Self.cutPause < context.deadline.remaining,
                     !Task.isCancelled
-                else { throw error }
+                else { throw Self.told(error, with: context.deadline.remaining) }
                 if !isByOlderMap { attempt += 1 }
             }
             try? await Task.sleep(for: Self.cutPause)
         }
+    }
+
+    /// What a client is told of the last attempt. Where the time that ended is the cut's, the client's may have long to
+    /// go.
+    private static func told(_ error: WireStatus, with rest: Duration) -> WireStatus {
+        guard error.code == .deadlineExceeded, cutPause < rest else { return error }
+        return WireStatus(
+            .unavailable,
+            "\(error.message) Another backup of the collection may have begun at the same moment.",
+            retryAfterMilliseconds: 1000
+        )
     }
 
     /// The circumstances of a request once the writes of no shard wait for others that are to take its place.
@@ -78,21 +89,23 @@ extension QueryRouter {
 
     private func cut(_ context: Context, _ snapshot: SnapshotID) async throws(WireStatus) -> BackupBegun {
         let limit = Int(Self.holdTime.components.seconds * 1000)
-        let began = ContinuousClock.now
-        _ = try await askAll(context) { HoldWrites(route: $0, snapshot: snapshot, limit: limit) }
-        // Beyond it the first hold may have ended; the cut would be refused there, and be taken elsewhere for nothing.
-        guard ContinuousClock.now - began < Self.holdTime else {
-            throw WireStatus(
-                .deadlineExceeded,
-                "Collection '\(context.name)': not every shard's writes could be held at one moment; begin again."
-            )
-        }
-        var cutContext = context
-        cutContext.deadline = min(context.deadline, .after(Self.holdTime * 4))
         let cuts: [ShardCut]
         do throws(WireStatus) {
+            let began = ContinuousClock.now
+            _ = try await askAll(context) { HoldWrites(route: $0, snapshot: snapshot, limit: limit) }
+            // Beyond it the first hold may have ended; the cut would be refused there, and be taken elsewhere for
+            // nothing.
+            guard ContinuousClock.now - began < Self.holdTime else {
+                throw WireStatus(
+                    .deadlineExceeded,
+                    "Collection '\(context.name)': not every shard's writes could be held at one moment; begin again."
+                )
+            }
+            var cutContext = context
+            cutContext.deadline = min(context.deadline, .after(Self.holdTime * 4))
             cuts = try await askAll(cutContext) { CutShard(route: $0, snapshot: snapshot) }
         } catch {
+            // Nor is any write to wait for a cut that does not come.
             await release(context, snapshot)
             throw error
         }
@@ -104,14 +117,17 @@ extension QueryRouter {
         )
     }
 
-    /// Asks the primary of every shard; answers in order of range, once all have answered.
+    /// Asks the primary of every shard; answers in order of range, once all have answered. One without room is not
+    /// waited for: the others hold their writes meanwhile.
     private func askAll<R: WireRequest>(
         _ context: Context,
         _ request: @escaping @Sendable (ShardRoute) -> R
     ) async throws(WireStatus) -> [R.Reply] {
         let results = await fanOut(context.placements.count, context) { number -> Result<R.Reply, ShardFailure> in
             do throws(ShardFailure) {
-                return .success(try await self.ask(context.placements[number], context, request))
+                return .success(
+                    try await self.ask(context.placements[number], waitsForRoom: false, context, request)
+                )
             } catch {
                 return .failure(error)
             }
@@ -132,7 +148,8 @@ extension QueryRouter {
         return replies
     }
 
-    /// Lets workers forget snapshots that nobody will read. One that is not reached forgets them by itself.
+    /// Lets workers forget snapshots that nobody will read, and go on with writes that are held. One that is not
+    /// reached does both by itself.
     private func release(_ context: Context, _ snapshot: SnapshotID) async {
         _ = await fanOut(context.placements.count, context) { number in
             let placement = context.placements[number]

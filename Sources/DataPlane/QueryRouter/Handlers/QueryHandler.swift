@@ -31,11 +31,11 @@ package struct QueryHandler: Sendable {
         let eventLoop = call.eventLoop
         switch request {
         case .enrolFaces(let request):
-            writes.run(call, of: request.collection, .small) {
+            writes.run(call, of: request.collection, .small) { _ in
                 try await router.enrol(request, deadline: deadline, on: eventLoop)
             }
         case .deleteFaces(let request):
-            writes.run(call, of: request.collection, .small) {
+            writes.run(call, of: request.collection, .small) { _ in
                 try await router.delete(request, deadline: deadline, on: eventLoop)
             }
         case .getFaces(let request):
@@ -43,11 +43,11 @@ package struct QueryHandler: Sendable {
                 call,
                 of: request.collection,
                 .faces(request.ids.count, includesEmbeddings: request.includesEmbeddings)
-            ) {
-                try await router.faces(request, deadline: deadline, on: eventLoop)
+            ) { bytes in
+                try await router.faces(request, deadline: deadline, on: eventLoop, counting: bytes)
             }
         case .getLatestToken(let request):
-            reads.run(call, of: request.collection, .small) {
+            reads.run(call, of: request.collection, .small) { _ in
                 try await router.latestToken(request, deadline: deadline, on: eventLoop)
             }
         case .listFaces(let request):
@@ -55,16 +55,16 @@ package struct QueryHandler: Sendable {
                 call,
                 of: request.collection,
                 .faces(request.limit, includesEmbeddings: request.includesEmbeddings)
-            ) {
-                try await router.list(request, deadline: deadline, on: eventLoop)
+            ) { bytes in
+                try await router.list(request, deadline: deadline, on: eventLoop, counting: bytes)
             }
         case .searchFaces(let request):
-            reads.run(call, of: request.collection, request.expectedAnswer) {
-                try await router.search(request, deadline: deadline, on: eventLoop)
+            reads.run(call, of: request.collection, request.expectedAnswer) { bytes in
+                try await router.search(request, deadline: deadline, on: eventLoop, counting: bytes)
             }
         case .searchByFace(let request):
-            reads.run(call, of: request.collection, request.expectedAnswer) {
-                try await router.search(request, deadline: deadline, on: eventLoop)
+            reads.run(call, of: request.collection, request.expectedAnswer) { bytes in
+                try await router.search(request, deadline: deadline, on: eventLoop, counting: bytes)
             }
         case .beginBackup(let request):
             call.run { try await router.beginBackup(request, deadline: deadline, on: eventLoop) }
@@ -80,11 +80,11 @@ package struct QueryHandler: Sendable {
             let worker = request.route.worker
             call.run { try await router.forward(request, to: worker, deadline: deadline, on: eventLoop) }
         case .readErasures(let request):
-            backups.run(call, of: request.collection, .erasures(request.limit)) {
+            backups.run(call, of: request.collection, .erasures(request.limit)) { _ in
                 try await router.erasures(request, deadline: deadline, on: eventLoop)
             }
         case .restoreFaces(let request):
-            writes.run(call, of: request.collection, .small) {
+            writes.run(call, of: request.collection, .small) { _ in
                 try await router.restore(request, deadline: deadline, on: eventLoop)
             }
         default: return false

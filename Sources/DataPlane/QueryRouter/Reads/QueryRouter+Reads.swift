@@ -14,9 +14,16 @@ extension QueryRouter {
     package func faces(
         _ request: GetFaces,
         deadline: WireDeadline,
-        on eventLoop: any EventLoop
+        on eventLoop: any EventLoop,
+        counting bytes: CallBytes? = nil
     ) async throws(WireStatus) -> FaceList {
-        try await onNewestMap(of: request.collection, for: request, deadline: deadline, on: eventLoop) {
+        try await onNewestMap(
+            of: request.collection,
+            for: request,
+            deadline: deadline,
+            on: eventLoop,
+            counting: bytes
+        ) {
             (context) async throws(WireStatus) -> FaceList in
             guard !request.ids.isEmpty else {
                 throw WireStatus(.invalidRequest, "The batch is empty: name at least one face.")
@@ -107,12 +114,19 @@ extension QueryRouter {
     package func list(
         _ request: ListFaces,
         deadline: WireDeadline,
-        on eventLoop: any EventLoop
+        on eventLoop: any EventLoop,
+        counting bytes: CallBytes? = nil
     ) async throws(WireStatus) -> FacePage {
         guard Self.listLimitRange.contains(request.limit) else {
             throw WireStatus(.invalidRequest, "A page holds from 1 to 10000 faces, not \(request.limit).")
         }
-        return try await onNewestMap(of: request.collection, for: request, deadline: deadline, on: eventLoop) {
+        return try await onNewestMap(
+            of: request.collection,
+            for: request,
+            deadline: deadline,
+            on: eventLoop,
+            counting: bytes
+        ) {
             (context) async throws(WireStatus) in try await page(request, context)
         }
     }

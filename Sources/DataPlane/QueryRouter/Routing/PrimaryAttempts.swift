@@ -44,7 +44,11 @@ package struct PrimaryAttempts: Sendable {
     private let options: RouterOptions
     /// When the shard has to have answered.
     private let end: Duration
-    private var graceEnd = Duration.zero
+    /// Until when a worker is asked that is known to be away.
+    private var absenceEnd = Duration.zero
+    /// Until when it is tried again. Counted from the first failure on, unless that is of a worker known to be away: a
+    /// call that took long, since a node stood still, leaves the time to ask again.
+    private var graceEnd: Duration?
     private var pause: Duration
     private var state = State.unbegun
     private var lastRefusal: WireStatus?
@@ -72,7 +76,7 @@ package struct PrimaryAttempts: Sendable {
     ) -> Action {
         switch (event, state) {
         case (.begun(let place), .unbegun):
-            graceEnd = now + (mayFailOver ? max(options.absenceGrace, options.failoverGrace) : options.absenceGrace)
+            absenceEnd = now + grace
             return ask(place, now: now, lost, mayRetry)
         case (.failed(let status, let absence), .asking(let target, let isSentOn)):
             if status.isLoss { lost.note(target.worker, isSentOn: isSentOn) }
@@ -98,6 +102,10 @@ package struct PrimaryAttempts: Sendable {
         return newest?.epoch != target.placement.epoch
     }
 
+    private var grace: Duration {
+        mayFailOver ? max(options.absenceGrace, options.failoverGrace) : options.absenceGrace
+    }
+
     private mutating func goOn(
         _ place: ShardPlace?,
         after failure: ShardFailure,
@@ -115,7 +123,7 @@ package struct PrimaryAttempts: Sendable {
         _ lost: LostWorkers,
         _ mayRetry: (StatusCode) -> Bool
     ) -> Action {
-        let target = ShardTarget(place, end: end, graceEnd: graceEnd)
+        let target = ShardTarget(place, end: end, graceEnd: absenceEnd)
         if let obstacle = target.obstacle(lost) {
             let isLast = lost.areTooMany
             return failed(target, place.failure(obstacle), absence: nil, isLast: isLast, now: now, mayRetry)
@@ -144,9 +152,9 @@ package struct PrimaryAttempts: Sendable {
         case .overloaded, .notYet: break
         case .unavailable where !mayFailOver:
             if target.place.address == nil || target.place.presence.isKnownAbsent { return end(failure) }
-            retryEnd = min(end, graceEnd)
+            retryEnd = endOfGrace(after: target, now: now)
             if let absence { retryEnd = min(retryEnd, now + options.absenceGrace - absence) }
-        case .unavailable, .staleEpoch, .unknownReplica: retryEnd = min(end, graceEnd)
+        case .unavailable, .staleEpoch, .unknownReplica: retryEnd = endOfGrace(after: target, now: now)
         default: return end(failure)
         }
         let wait = max(pause, .milliseconds(Int64(status.retryAfterMilliseconds)))
@@ -155,6 +163,12 @@ package struct PrimaryAttempts: Sendable {
         lastRefusal = status
         state = .looking(failure, wait: wait)
         return .look(after: status.code)
+    }
+
+    private mutating func endOfGrace(after target: ShardTarget, now: Duration) -> Duration {
+        let graceEnd = graceEnd ?? (target.place.presence.isKnownAbsent ? absenceEnd : now + grace)
+        self.graceEnd = graceEnd
+        return min(end, graceEnd)
     }
 
     private mutating func end(_ failure: ShardFailure, isReplaced: Bool = false) -> Action {

@@ -13,10 +13,12 @@ extension QueryRouter {
     /// - Parameters:
     ///   - canBeMissing: the answer may do without the shard: a worker that nobody has reached for the grace is not
     ///     waited for.
+    ///   - waitsForRoom: whether one that is overloaded is asked again.
     ///   - request: makes the request for the epoch that the shard is then placed under.
     func ask<R: WireRequest>(
         _ first: ShardPlacement,
         canBeMissing: Bool = false,
+        waitsForRoom: Bool = true,
         _ context: Context,
         _ request: @escaping @Sendable (ShardRoute) -> R
     ) async throws(ShardFailure) -> R.Reply {
@@ -27,7 +29,11 @@ extension QueryRouter {
             context,
             decide: { event, mayRetry in
                 let action = context.lost.withLock { lost in
-                    attempts.withLock { $0.event(event, now: context.elapsed, lost: &lost, mayRetry: mayRetry) }
+                    attempts.withLock { attempts in
+                        attempts.event(event, now: context.elapsed, lost: &lost) { status in
+                            (waitsForRoom || status != .overloaded) && mayRetry(status)
+                        }
+                    }
                 } didGiveUp: {
                     metrics.gaveUp(context.name, $0)
                 }
@@ -65,6 +71,8 @@ extension QueryRouter {
                 switch end {
                 case .success(let reply)?: return reply
                 case .failure(let status)?:
+                    // It is not the worker's, and no other answer would be taken.
+                    if context.bytes?.refusal != nil { throw target.place.failure(status) }
                     event = .failed(status, absence: canBeMissing ? absence(of: [target.worker]) : nil)
                 case nil: event = .overtaken
                 }
@@ -115,7 +123,8 @@ extension QueryRouter {
                 if let status = refusal() { throw status.withoutEffect }
                 return try await client.call(
                     request(ShardRoute(shard: target.placement.shard, epoch: target.placement.epoch)),
-                    deadline: .after(target.deadline - context.elapsed)
+                    deadline: .after(target.deadline - context.elapsed),
+                    admittedBy: context.bytes
                 )
             }
             unreachable.noteAnswer(of: target.worker)

@@ -33,7 +33,7 @@ extension QueryRouter {
             case .answered(let reply): return reply
             case .failed(let all): failures = all
             }
-            if let refusal = context.lost.current.refusal {
+            if let refusal = context.refusal {
                 var failure = ShardFailure.ofAll(failures)
                 failure.status = refusal.withoutEffect
                 throw failure
@@ -41,7 +41,7 @@ extension QueryRouter {
             let decision = retry.next(
                 after: failures,
                 deadline: context.deadline.remaining,
-                grace: graceEnd - context.elapsed,
+                now: context.elapsed,
                 absence: canBeMissing ? absence(of: failures.map(\.worker)) : nil
             )
             let wait: Duration
@@ -162,7 +162,7 @@ extension QueryRouter {
                     return .answered(reply)
                 case .failed(let failure, let number):
                     failures.append(failure)
-                    let mayGoOn = failure.othersMayAnswer && !Task.isCancelled
+                    let mayGoOn = failure.othersMayAnswer && !Task.isCancelled && context.bytes?.refusal == nil
                     if mayGoOn { choice.withLock { $0.avoid(failure.worker, now: .now()) } }
                     switch round.failed(number, othersMayAnswer: mayGoOn) {
                     case .ask(let next):
@@ -201,7 +201,7 @@ extension QueryRouter {
     ) async -> Result<R.Reply, ShardFailure> {
         let lost = context.lost.current
         if let obstacle = target.obstacle(lost) { return .failure(target.place.failure(obstacle)) }
-        switch await call(target, context, unless: { context.lost.current.refusal }, request) {
+        switch await call(target, context, unless: { context.refusal }, request) {
         case .success(let reply): return .success(reply)
         case .failure(let status):
             if status.isLoss {

@@ -62,10 +62,14 @@ package final class QueryRouter: Sendable {
         let repetition = OneWayFlag()
         /// Of a request that is no write: those have their own.
         var lost = SharedLosses()
+        /// Where what its shards answer is counted; nil where nobody does.
+        var bytes: CallBytes?
 
         /// Whether shards are asked one after the other: the request may be what workers die of.
         var isInTurn: Bool { lost.isSuspected }
         var name: String { collection.name }
+        /// Why nobody is asked any more.
+        var refusal: WireStatus? { lost.current.refusal ?? bytes?.refusal }
         /// Since the request came.
         var elapsed: Duration { .now - arrival }
         /// When the shards have to have answered: since the request came, as the machines have it.
@@ -128,6 +132,7 @@ package final class QueryRouter: Sendable {
     /// - Parameters:
     ///   - request: it is refused while it is remembered as one that workers were lost under.
     ///   - write: what the request does as a write; nil for one that changes nothing.
+    ///   - bytes: where what its shards answer is counted; nil where nobody does.
     /// - Throws: a status that says whether nothing was done by all of it.
     func onNewestMap<R>(
         of name: String,
@@ -135,10 +140,11 @@ package final class QueryRouter: Sendable {
         write: WriteUnderWay? = nil,
         deadline: WireDeadline,
         on eventLoop: any EventLoop,
+        counting bytes: CallBytes? = nil,
         _ body: (Context) async throws(WireStatus) -> R
     ) async throws(WireStatus) -> R {
         do throws(WireStatus) {
-            return try await inRounds(of: name, for: request, write, deadline: deadline, on: eventLoop, body)
+            return try await inRounds(of: name, for: request, write, deadline: deadline, on: eventLoop, bytes, body)
         } catch {
             throw write?.withLock { $0.told(error) } ?? error.withoutEffect
         }
@@ -150,6 +156,7 @@ package final class QueryRouter: Sendable {
         _ write: WriteUnderWay?,
         deadline: WireDeadline,
         on eventLoop: any EventLoop,
+        _ bytes: CallBytes?,
         _ body: (Context) async throws(WireStatus) -> R
     ) async throws(WireStatus) -> R {
         let standing = deadly.withLock { $0.standing(of: request, now: .now) }
@@ -170,18 +177,23 @@ package final class QueryRouter: Sendable {
         while true {
             var context = try context(of: name, deadline: deadline, on: eventLoop)
             context.lost = SharedLosses(isSuspected: isSuspected)
+            context.bytes = bytes
             if let first {
+                bytes?.beginAnew()
                 (context.began, context.arrival, context.lost) = (first.began, first.arrival, first.lost)
             }
             first = context
             do throws(WireStatus) {
                 let answer = try await body(context)
+                // Whoever else was content with a part was told of shards that had none for want of room here.
+                if let refusal = bytes?.refusal { throw refusal }
                 // One that does without the shard need not.
                 if !context.isDoneAgain() {
                     if isSuspected { deadly.withLock { $0.acquit(request) } }
                     return answer
                 }
             } catch {
+                if let refusal = bytes?.refusal { throw refusal }
                 guard context.isDoneAgain() else { throw error }
             }
         }
@@ -202,7 +214,11 @@ package final class QueryRouter: Sendable {
         return await withTaskGroup(of: (Int, T).self) { group in
             for number in 0..<count { group.addTask { (number, await body(number)) } }
             var results = [T?](repeating: nil, count: count)
-            for await (number, result) in group { results[number] = result }
+            for await (number, result) in group {
+                results[number] = result
+                // What the others would answer is not taken.
+                if context.bytes?.refusal != nil { group.cancelAll() }
+            }
             return results.map { $0! }
         }
     }

@@ -13,6 +13,9 @@ package struct ReadRetry: Sendable {
 
     private let options: RouterOptions
     private var pause: Duration
+    /// Counted from the first failure on: a call that took long, since a node stood still, leaves the time to ask
+    /// again.
+    private var graceEnd: Duration?
 
     package init(options: RouterOptions) {
         self.options = options
@@ -22,12 +25,12 @@ package struct ReadRetry: Sendable {
     /// - Parameters:
     ///   - failures: of the replicas, one at least.
     ///   - deadline: time that is left until the shard has to have answered.
-    ///   - grace: time that is left of ``RouterOptions/absenceGrace`` since the shard was first asked.
+    ///   - now: since any fixed moment, the same one for every call.
     ///   - absence: for how long none of them has been reached, whoever asked, if the answer can do without the shard.
     package mutating func next(
         after failures: [ShardFailure],
         deadline: Duration,
-        grace: Duration,
+        now: Duration,
         absence: Duration?
     ) -> Decision {
         let failure = ShardFailure.ofAll(failures)
@@ -39,6 +42,9 @@ package struct ReadRetry: Sendable {
             if failures.allSatisfy({ $0.address == nil || $0.presence?.isKnownAbsent == true }) {
                 return .fail(failure)
             }
+            let graceEnd = graceEnd ?? now + options.absenceGrace
+            self.graceEnd = graceEnd
+            let grace = graceEnd - now
             remaining = min(deadline, grace, absence.map { options.absenceGrace - $0 } ?? grace)
         default: return .fail(failure)
         }

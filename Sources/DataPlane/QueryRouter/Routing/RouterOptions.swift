@@ -2,7 +2,8 @@
 package struct RouterOptions: Hashable, Sendable {
     /// Deadline of a request whose caller names none.
     package var defaultDeadline: Duration
-    /// How long a shard is tried again whose worker cannot be reached or does not know it; never beyond the deadline.
+    /// How long a shard is tried again whose worker cannot be reached or does not know it, from the first failure on;
+    /// never beyond the deadline.
     package var absenceGrace: Duration
     /// Likewise for a write of a shard that has other replicas, one of which may take over.
     package var failoverGrace: Duration
@@ -32,8 +33,9 @@ package struct RouterOptions: Hashable, Sendable {
     /// replica cost next to nothing: few of them are always taken.
     package var readsUnderWay: ConcurrencyLimit.Bounds
     package var writesUnderWay: ConcurrencyLimit.Bounds
-    /// Bytes of clients' requests and of what is expected to answer them, then of the answers until they are written to
-    /// the clients' sockets; of reads, writes and the reads of backups each; half of it for one collection.
+    /// Bytes of clients' requests and of what is expected to answer them, of shards' answers beyond that as they come,
+    /// then of the answers until they are written to the clients' sockets; of reads, writes and the reads of backups
+    /// each; half of it for one collection.
     package var bytesUnderWay: Int
     /// A frame's most: answers end there.
     package var frameByteLimit: Int

@@ -61,7 +61,8 @@ package struct CoverageAssembly: Sendable {
         case .minimum(let share) where coverage.share >= share: return nil
         case .full, .minimum: break
         }
-        // Waiting helps against overload, and nothing else does.
+        // Against overload waiting helps. Else the caller decides: whether to do with less, to allow more time, or to
+        // ask again once what is missing is back.
         let isOverload = !failures.isEmpty && failures.allSatisfy { $0.status.code == .overloaded }
         let required =
             if case .minimum(let share) = requirement { " \(percentage(share)) of the faces are required." } else { "" }

@@ -13,9 +13,16 @@ extension QueryRouter {
     package func search(
         _ request: SearchFaces,
         deadline: WireDeadline,
-        on eventLoop: any EventLoop
+        on eventLoop: any EventLoop,
+        counting bytes: CallBytes? = nil
     ) async throws(WireStatus) -> SearchAnswer {
-        try await onNewestMap(of: request.collection, for: request, deadline: deadline, on: eventLoop) {
+        try await onNewestMap(
+            of: request.collection,
+            for: request,
+            deadline: deadline,
+            on: eventLoop,
+            counting: bytes
+        ) {
             (context) async throws(WireStatus) -> SearchAnswer in
             try check(model: request.embeddingModel, dimension: request.probes.dimension, of: context)
             try check(request.parameters, request.coverage)
@@ -42,9 +49,16 @@ extension QueryRouter {
     package func search(
         _ request: SearchByFace,
         deadline: WireDeadline,
-        on eventLoop: any EventLoop
+        on eventLoop: any EventLoop,
+        counting bytes: CallBytes? = nil
     ) async throws(WireStatus) -> SearchAnswer {
-        try await onNewestMap(of: request.collection, for: request, deadline: deadline, on: eventLoop) {
+        try await onNewestMap(
+            of: request.collection,
+            for: request,
+            deadline: deadline,
+            on: eventLoop,
+            counting: bytes
+        ) {
             (context) async throws(WireStatus) -> SearchAnswer in
             try check(request.parameters, request.coverage)
             let sequences = try await minimumSequences(request.token, context)

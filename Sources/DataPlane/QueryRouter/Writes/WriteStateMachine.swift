@@ -197,13 +197,23 @@ package struct WriteStateMachine: Sendable {
             hadEffectBefore || failures.contains(where: \.failure.mayHaveBeenDone)
             ? "It is not known whether \(positions.count) of \(rowCount) rows were written"
             : "Nothing was done for \(positions.count) of \(rowCount) rows"
+        let code = StatusCode.ofAll(failures.map(\.failure.status.code))
         return WireStatus(
-            StatusCode.ofAll(failures.map(\.failure.status.code)),
+            code,
             "Collection '\(collection)': \(parts.count - failures.count) of \(parts.count) shards have acknowledged; "
                 + "\(ShardFailureText.missing(failures.map(\.failure))). \(outcome) (counted from 0: "
-                + "\(listed)\(rest > 0 ? " and \(rest) more" : "")); send the same batch again under the same "
-                + "idempotency key, which writes nothing twice.",
+                + "\(listed)\(rest > 0 ? " and \(rest) more" : "")); \(Self.condition(code))send the same batch again "
+                + "under the same idempotency key, which writes nothing twice.",
             retryAfterMilliseconds: failures.map(\.failure.status.retryAfterMilliseconds).max() ?? 0
         )
+    }
+
+    /// When the same batch is to be sent again, where not at once.
+    private static func condition(_ code: StatusCode) -> String {
+        switch code {
+        case .cancelled: "the call was cancelled: if it is to be done all the same, "
+        case _ where code.retry == .doNotRetry: "when that is mended, "
+        default: ""
+        }
     }
 }

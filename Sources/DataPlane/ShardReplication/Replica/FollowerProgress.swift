@@ -27,7 +27,8 @@ struct FollowerProgress: Hashable, Sendable {
     var lastSent: Duration?
     /// When the oldest request was sent that may still be answered.
     var oldestUnanswered: Duration?
-    /// When it last answered; at first, when the primary began to wait for it.
+    /// When it last answered; at first, when the primary began to wait for it. Later by the time that the primary stood
+    /// still since.
     var lastHeard: Duration
     /// The primary's clock when it sent the last request that was answered.
     var confirmed: Duration?
@@ -63,6 +64,9 @@ struct FollowerProgress: Hashable, Sendable {
         self.next = next
         lastHeard = began
     }
+
+    /// So much of the time until now does not count as its silence.
+    mutating func countLess(_ time: Duration, now: Duration) { lastHeard = min(now, lastHeard + time) }
 
     mutating func sent(through last: UInt64, byteCount: Int) {
         next = max(next, last + 1)

@@ -106,7 +106,8 @@ extension ReplicaStateMachine {
         let isEnough = agreedCount >= min(group.minimumInSync - 1, others.count)
         // One of these would know.
         let isSure = isEnough && (group.minimumInSync > 1 || agreedCount == others.count)
-        guard isSure || isUnopposed(now: now) && (isEnough || now - activated >= timings.patience) else { return }
+        guard isSure || isUnopposed(now: now) && (isEnough || hearing(now: now) - activated >= timings.patience)
+        else { return }
         leadsUnheard = !isSure
         isAsking = false
         // What its log holds may have been acknowledged, and its disk gone back to before it was applied.
@@ -503,7 +504,7 @@ extension ReplicaStateMachine {
     }
 
     func isSilent(_ member: NodeID, now: Duration) -> Bool {
-        progress[member].map { now - $0.lastHeard >= timings.silence } ?? true
+        progress[member].map { hearing(now: now) - $0.lastHeard >= timings.silence } ?? true
     }
 
     /// Time since all required replicas, but one, had last obeyed this primary; nil when one of them never has.

@@ -64,7 +64,7 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     var isAsking = false
     /// It leads although those that might know more were silent: what its disk may have lost cannot be noticed.
     var leadsUnheard = false
-    /// When this epoch began, and what was applied then.
+    /// When this epoch began, later by the time that it stood still since, and what was applied then.
     var activated = Duration.zero
     var foundation: UInt64 = 0
     /// A learner that counts although the metadata store does not say so yet.
@@ -94,6 +94,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     // Reads.
     /// What its clock showed when it began: a time of before is another life's.
     let born: Duration
+    /// When time last passed.
+    var lastTick: Duration
     /// When the metadata store last confirmed the group of this version.
     var confirmation: (version: UInt64, at: Duration)?
     var leaseEnd: Duration?
@@ -174,6 +176,7 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
         self.trustsDisk = trustsDisk
         isWhole = isNew || trustsDisk
         born = now
+        lastTick = now
         self.timings = timings
         self.bug = bug
         self.log = LogTail(log)
@@ -352,6 +355,7 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
 
     /// Time has passed; call it a few times per heartbeat.
     package mutating func tick(now: Duration) {
+        noteTick(now: now)
         guard let group else { return }
         switch role {
         case .primary:
@@ -362,6 +366,23 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
             lead(ifHeard: now)
         case .follower: if group.primary == node { seekPrimacy(group, now: now) }
         }
+    }
+
+    /// Most of the time between two ticks that counts as others' silence. A process that stood still, or whose machine
+    /// did, goes on with everybody silent for as long, whose words wait to be read; one that is slow all the time
+    /// takes longer to notice who is silent, and does.
+    private var longestSilence: Duration { timings.silence / 5 }
+
+    /// Until when it could have heard of others, but for what waits to be read.
+    func hearing(now: Duration) -> Duration { min(now, lastTick + longestSilence) }
+
+    /// What of the time since the last tick does not count as silence is taken out of it.
+    private mutating func noteTick(now: Duration) {
+        let heard = hearing(now: now)
+        lastTick = max(lastTick, now)
+        guard now > heard else { return }
+        for member in progress.keys { progress[member]?.countLess(now - heard, now: now) }
+        activated = min(now, activated + (now - heard))
     }
 
     // MARK: Reads

@@ -71,7 +71,7 @@ enum Refusal {
             message: """
                 \(name(shard)) was to be removed \(difference); nothing of it was done: the order came late, or the \
                 metadata store was put back to an earlier state; then put back newer records, or accept these with \
-                'mien metadata accept'
+                'mien metadata accept COLLECTION'
                 """
         )
     }
@@ -82,6 +82,28 @@ enum Refusal {
             message: """
                 this worker was started anew, and has not heard yet whether it is a member of the group of \
                 \(name(shard)); nothing of it is removed before
+                """,
+            retryAfterMilliseconds: 500
+        )
+    }
+
+    /// An order to remove a replica that does not tell by which version of its group.
+    static func isMember(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .staleEpoch,
+            message: """
+                \(name(shard)) was to be removed by an order that tells no version of its group, and this worker is a \
+                member; nothing of it was done
+                """
+        )
+    }
+
+    static func membershipNotHeard(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unavailable,
+            message: """
+                this worker has yet to hear whether it is still a member of the group of \(name(shard)), which the \
+                order to remove that does not tell; nothing of it is removed before
                 """,
             retryAfterMilliseconds: 500
         )
@@ -162,6 +184,18 @@ enum Refusal {
                 again under the same idempotency key
                 """,
             retryAfterMilliseconds: 50
+        )
+    }
+
+    /// Nothing was done.
+    static func recordNotWritten(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .unavailable,
+            message: """
+                \(name(shard)) orders no writes: its worker cannot write down that they go through a log now, and \
+                tries on; its log says why
+                """,
+            retryAfterMilliseconds: 1000
         )
     }
 
@@ -453,9 +487,9 @@ enum Refusal {
         WireStatus(
             code: .keyTooOld,
             message: """
-                so many writes have come to \(name(shard)) since the first attempt at this one that nobody remembers \
-                whether it was done; this attempt did nothing: look at the faces, and write them under a new key if \
-                they are not as they should be
+                nobody remembers whether this write was done at \(name(shard)): so many have come since the first \
+                attempt at it, or the shard or its collection began or was restored after that; this attempt did \
+                nothing: look at the faces, and write them under a new key if they are not as they should be
                 """
         )
     }
@@ -493,6 +527,13 @@ enum Refusal {
                 retryAfterMilliseconds: 500
             )
         }
+        if error.isReadersFull {
+            return WireStatus(
+                code: .overloaded,
+                message: "\(name(shard)) is being read by as many as it can be at once: \(error)",
+                retryAfterMilliseconds: 100
+            )
+        }
         if case .answerTooLarge(let byteCount, let byteLimit) = error {
             return answerTooLarge(byteCount: byteCount, byteLimit: byteLimit)
         }
@@ -509,8 +550,8 @@ enum Refusal {
         WireStatus(
             code: .limitExceeded,
             message: """
-                the answer would have about \(byteCount >> 20) MiB or more, and a frame has room for \
-                \(byteLimit >> 20) MiB; ask for fewer faces or probes at once
+                the answer would have about \(byteCount) bytes or more, and a frame has room for \(byteLimit); ask \
+                for fewer faces or probes at once
                 """
         )
     }
@@ -522,7 +563,7 @@ enum Refusal {
         )
     }
 
-    private static func name(_ shard: ShardID) -> String {
+    static func name(_ shard: ShardID) -> String {
         "shard \(shard.index) of collection \(shard.collection)"
     }
 }

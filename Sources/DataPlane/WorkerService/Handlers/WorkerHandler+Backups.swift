@@ -8,6 +8,7 @@ extension WorkerHandler {
     func hold(_ request: HoldWrites, _ call: ServerCall) {
         refusing(call) { () throws(WireStatus) in
             let replica = try replicas.replica(request.route.shard)
+            try snapshots.checkRoom(for: request.snapshot, of: request.route.shard, hosting: replicas.count)
             let hold = WriteHold(snapshot: request.snapshot, end: .now + .milliseconds(request.limit))
             try replica.hold(hold, under: request.route.epoch)
             call.reply(Acknowledgement())
@@ -18,6 +19,7 @@ extension WorkerHandler {
         refusing(call) { () throws(WireStatus) in
             let replica = try replicas.replica(request.route.shard)
             let (snapshot, epoch, node) = (request.snapshot, request.route.epoch, replica.links.node)
+            let hostedCount = replicas.count
             let key = try replica.read(.local) { (partition, _) throws(PartitionError) in
                 partition.identity.erasureKey
             }
@@ -28,7 +30,7 @@ extension WorkerHandler {
                         replica.endHold(of: snapshot)
                         call.fail(status)
                     case .success(let sequence):
-                        snapshots.make(snapshot, of: replica, sequence: sequence) { failure in
+                        snapshots.make(snapshot, of: replica, hosting: hostedCount, sequence: sequence) { failure in
                             if let failure { return call.fail(failure) }
                             call.reply(ShardCut(worker: node, epoch: epoch, sequence: sequence, erasureKey: key))
                         }
@@ -52,6 +54,8 @@ extension WorkerHandler {
     }
 
     func release(_ request: ReleaseSnapshot, _ call: ServerCall) {
+        // Its writes may be held still, for a cut that does not come.
+        (try? replicas.replica(request.route.shard))?.endHold(of: request.route.snapshot)
         snapshots.release(request.route)
         call.reply(Acknowledgement())
     }

@@ -42,15 +42,10 @@ extension WorkerHandler {
         }
     }
 
-    /// Reads all of the replica on a thread of its own.
+    /// Reads all of the replica on a thread of its own, or joins whoever waits for that.
     func verify(_ request: VerifyReplica, _ call: ServerCall) {
         refusing(call) { () throws(WireStatus) in
-            let replica = try replicas.replica(request.shard)
-            call.run {
-                try await WorkerThread.run(name: "verify", priority: .background) {
-                    Result { () throws(WireStatus) in try replica.verify(unless: { call.isCancelled }) }
-                }.get()
-            }
+            try readings.read(try replicas.replica(request.shard), for: call)
         }
     }
 

@@ -25,6 +25,8 @@ struct WorkerHandler: RequestHandler {
     let copies: PartitionReceiver
     let snapshots: SnapshotShelf
     let memory: MemoryWatch
+    /// Of whole replicas, for whoever asked for one.
+    let readings: AwaitedReadings
     /// Largest answer, in bytes, that this worker builds.
     let answerByteLimit: Int
 

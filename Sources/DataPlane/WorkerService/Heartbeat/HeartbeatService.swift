@@ -101,6 +101,7 @@ final class HeartbeatService: Sendable {
             group.cancelAll()
             return first
         }
+        runs.failed(at: coordinator)
         await peer.close()
         try outcome.get()
     }
@@ -122,6 +123,7 @@ final class HeartbeatService: Sendable {
             do throws(WireStatus) {
                 reply = try await peer.call(heartbeat, deadline: .after(Self.timeout))
             } catch {
+                runs.failed(at: coordinator)
                 if isHeard != false, !Task.isCancelled {
                     logger.warning(
                         "the coordinator does not take heartbeats; trying on",
@@ -193,6 +195,8 @@ final class SharedCoordinatorRuns: Sendable {
     func heard(_ run: NodeID?, at address: NodeAddress) -> Bool {
         runs.withLock { $0.heard(run, at: address, now: .now) }
     }
+
+    func failed(at address: NodeAddress) { runs.withLock { $0.failed(at: address, now: .now) } }
 
     func standing(at address: NodeAddress) -> CoordinatorStanding { runs.withLock { $0.standing(at: address) } }
 }

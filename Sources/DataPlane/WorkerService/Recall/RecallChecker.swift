@@ -17,15 +17,12 @@ final class RecallChecker: Sendable {
         case done
         /// Searches waited for a thread, or one came and wanted this one.
         case busy
-        /// A write came in between.
-        case changed
         case failed
 
         var label: String {
             switch self {
             case .done: LabelValue.done
             case .busy: LabelValue.busy
-            case .changed: LabelValue.changed
             case .failed: LabelValue.failed
             }
         }
@@ -92,7 +89,6 @@ final class RecallChecker: Sendable {
             }
             switch check {
             case .stopped: return .busy
-            case .changed: return .changed
             case .done(let tally):
                 if effort == .recall { own.withLock { $0 = $0 + tally } }
                 book.add(tally, of: effort)

@@ -31,18 +31,27 @@ extension Replica {
         }
     }
 
+    /// By what a replica is to be removed.
+    enum RemovalGround {
+        /// The worker is no member of the group of this version.
+        case version(UInt64)
+        /// It is a member of no group of the shard by the records as they were at this time of ``ReplicationClock``, or
+        /// later.
+        case records(time: Duration)
+    }
+
     /// Looks whether it goes by a later version of its group than an order to remove it, or remembers one.
-    func checkRemoval(by version: UInt64) throws(WireStatus) {
+    func checkRemoval(by ground: RemovalGround) throws(WireStatus) {
         try monitor.withLock { (state) throws(WireStatus) in
-            try state.checkRemoval(of: self.shard, from: self.links.node, by: version)
+            try state.checkRemoval(of: self.shard, from: self.links.node, by: ground)
         }
     }
 
     /// Looks again, and tells the lane and the readers to end, without waiting for them: in one step, since groups are
     /// heard of meanwhile, and from then on by none.
-    func beginRemoval(by version: UInt64) throws(WireStatus) {
+    func beginRemoval(by ground: RemovalGround) throws(WireStatus) {
         try monitor.withLock(waking: .all) { (state) throws(WireStatus) in
-            try state.checkRemoval(of: self.shard, from: self.links.node, by: version)
+            try state.checkRemoval(of: self.shard, from: self.links.node, by: ground)
             state.isStopping = true
         }
         isFenced.store(true, ordering: .releasing)
@@ -65,8 +74,20 @@ extension Replica.State {
     /// Of the newest group that it goes by, or went by before a restart; 0 when none is known.
     var knownVersion: UInt64 { max(group?.version ?? 0, record.groupVersion) }
 
-    /// - Throws: what is later than the version of the group by which the replica is to be removed.
-    fileprivate func checkRemoval(of shard: ShardID, from node: NodeID, by version: UInt64) throws(WireStatus) {
+    /// - Throws: what is later than that by which the replica is to be removed.
+    fileprivate func checkRemoval(
+        of shard: ShardID,
+        from node: NodeID,
+        by ground: Replica.RemovalGround
+    ) throws(WireStatus) {
+        let version: UInt64
+        switch ground {
+        case .version(let number): version = number
+        case .records(let time):
+            // Who has left a group is told of no other: that it went by one before then says nothing.
+            guard groupTime.map({ $0 < time }) ?? true else { throw Refusal.membershipNotHeard(shard) }
+            return
+        }
         if let group, group.version > version, group.members.contains(node) {
             throw Refusal.laterGroup(shard, sent: version, held: group.version)
         }

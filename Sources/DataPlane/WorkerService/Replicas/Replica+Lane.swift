@@ -41,15 +41,19 @@ extension Replica {
 
     private static let firstPause = Duration.milliseconds(100)
     private static let longestPause = Duration.seconds(10)
+    /// Where it can be opened: a disk that fails now and then should not keep it away for longer.
+    private static let longestServedPause = Duration.seconds(2)
+    /// A session of serving that lasted for so long is no part of what went wrong before.
+    private static let settledTime = Duration.seconds(10)
     private static let idleInterval = Duration.seconds(5)
     private static let rowsPerStep = 4096
     /// Time without a write after which fewer rows are worth a fold.
     private static let quietTime = Duration.seconds(1)
 
     /// - Parameter opened: the partition, when it is open already.
-    func startLane(_ opened: Partition? = nil) {
+    func startLane(_ opened: Partition? = nil, on reserved: ReservedThread) {
         thread.withLock { thread in
-            thread = WorkerThread(name: "lane-\(shard.index)", priority: .writing) { self.runLane(opened) }
+            thread = reserved.begin { self.runLane(opened) }
         }
     }
 
@@ -57,17 +61,20 @@ extension Replica {
     private func runLane(_ opened: Partition?) {
         var opened = opened
         var pause = Self.firstPause
+        var isFirstFailure = true
         while true {
             do throws(PartitionError) {
                 let given = opened
                 opened = nil
                 guard let partition = try openAndCheck(given) else { return refuseUntilStopped() }
-                pause = Self.firstPause
-                let warming = WorkerThread(name: "warm-\(shard.index)", priority: .background) { self.prefault() }
+                isFirstFailure = true
+                let (began, isOver) = (ContinuousClock.now, OneWayFlag())
+                beginWarming(until: isOver)
                 let end = serve(partition)
-                isFenced.store(true, ordering: .releasing)
-                warming.join()
+                isOver.set()
                 retire(partition, because: end)
+                let isSettled = ContinuousClock.now - began >= Self.settledTime
+                pause = isSettled ? Self.firstPause : min(pause, Self.longestServedPause)
                 switch end {
                 case .stopped: return
                 case .failed(let error): if error.isCorruption { return refuseUntilStopped() }
@@ -76,7 +83,8 @@ extension Replica {
                     continue
                 }
             } catch {
-                setFailed(error, isFirst: pause == Self.firstPause)
+                setFailed(error, isFirst: isFirstFailure)
+                isFirstFailure = false
                 if error.isCorruption { return refuseUntilStopped() }
             }
             if mustStop(within: pause) { return refuseQueue(Refusal.stopping(shard)) }
@@ -136,6 +144,7 @@ extension Replica {
         var schedule = LaneSchedule(rowsPerStep: Self.rowsPerStep, idleInterval: Self.idleInterval, now: .now)
         var lastCommit = ContinuousClock.now
         var nextErasing: ContinuousClock.Instant?
+        var shortUntil: ContinuousClock.Instant?
         while true {
             growMap(of: partition)
             switch nextStep(schedule) {
@@ -146,7 +155,7 @@ extension Replica {
             case .cut(let cut):
                 if let error = begin(cut, in: partition, isReplicated: isReplicated) { return .failed(error) }
             case .refuse(let refuse): refuse()
-            case .noteFreeze(let version): if let error = noteFreeze(version) { return .failed(error) }
+            case .noteFreeze(let version): noteFreeze(version)
             case .noteGroup(let version): noteGroup(version)
             case .noteEnd: options.reportChanged()
             case .storeStep:
@@ -177,7 +186,7 @@ extension Replica {
                         try orderExpiry(in: partition)
                         orderCheckpoint(in: partition)
                     }
-                    let step = try partition.maintain(now: .wallClock, isIdle: isIdle, isWarm: !isWarming)
+                    let step = try maintain(partition, isIdle: isIdle, shortUntil: &shortUntil)
                     var hasMore = step != nil
                     var rest = Duration.zero
                     if step == .settling {
@@ -186,7 +195,7 @@ extension Replica {
                         rest = options.backgroundPace.rest(after: end - start, now: end)
                     }
                     let untilErasing = try eraseRemnants(in: partition, next: &nextErasing)
-                    if !hasMore, !options.operationHolds.holdsCodebook(of: shard.collection) {
+                    if !hasMore, shortUntil == nil, !options.operationHolds.holdsCodebook(of: shard.collection) {
                         // Nobody waits for it, so it keeps to its share of a processor.
                         hasMore = try partition.recode()
                         let end = ContinuousClock.now
@@ -203,6 +212,28 @@ extension Replica {
                     schedule.maintained(hasMore: false, took: .now - start, now: .now)
                 }
             }
+        }
+    }
+
+    /// Does a step of maintenance. One for which there is no room on the disk holds up no erasing: it is tried again
+    /// after a while.
+    ///
+    /// - Parameter shortUntil: until when no step is tried, since there was no room for one.
+    private func maintain(
+        _ partition: Partition,
+        isIdle: Bool,
+        shortUntil: inout ContinuousClock.Instant?
+    ) throws(PartitionError) -> MaintenanceStep? {
+        if let shortUntil, ContinuousClock.now < shortUntil { return nil }
+        do throws(PartitionError) {
+            let step = try partition.maintain(now: .wallClock, isIdle: isIdle, isWarm: !isWarming)
+            shortUntil = nil
+            return step
+        } catch {
+            guard case .storageFull = error else { throw error }
+            logger.warning("maintenance of a replica waits for room on the disk", metadata: logMetadata(error))
+            shortUntil = .now + Self.idleInterval
+            return nil
         }
     }
 
@@ -223,7 +254,13 @@ extension Replica {
             let step = monitor.wait(atMost: rest) { state -> LaneStep? in
                 if state.isStopping { return .stop }
                 if let error = state.readError { return .leave(error) }
-                if self.mustBeginReplication(state) { return .beginReplication }
+                let now = ContinuousClock.now
+                if self.mustBeginReplication(state) {
+                    guard let next = state.nextLogMark, next > now else { return .beginReplication }
+                    // Until its record says that it goes by a log nothing is written that the others would not have.
+                    rest = next - now
+                    return nil
+                }
                 let hasStep = state.replication?.machine.hasStep ?? false
                 if !hasStep, let copy = state.copy {
                     state.copy = nil
@@ -232,7 +269,7 @@ extension Replica {
                     }
                     return .replace(copy)
                 }
-                if let version = state.freezeToNote { return .noteFreeze(version: version) }
+                if let version = state.freezeToNote(now: now) { return .noteFreeze(version: version) }
                 if let cut = state.cut {
                     state.cut = nil
                     guard state.isFrozen else { return .cut(cut) }
@@ -241,11 +278,10 @@ extension Replica {
                 if state.isFrozen {
                     if hasStep { return .storeStep }
                     if state.noteEnd() { return .noteEnd }
-                    // It has nothing to do by the clock.
-                    rest = Self.idleInterval
+                    // It has nothing to do by the clock, but for what its disk did not take before.
+                    rest = state.nextFreezeNote.map { max($0 - now, .milliseconds(1)) } ?? Self.idleInterval
                     return nil
                 }
-                let now = ContinuousClock.now
                 let hold = state.activeHold(now: now)
                 let hasWrites = !state.queue.isEmpty && hold == nil && self.hasRoomToOrder(state)
                 switch schedule.next(hasWrites: hasWrites || hasStep, now: now) {
@@ -358,19 +394,6 @@ extension Replica {
             logger.error("a codebook could not be installed", metadata: logMetadata(error))
             installation.finish(.failure(Refusal.failed(shard, error)))
             return error.requiresReopen || error.isCorruption ? error : nil
-        }
-    }
-
-    /// Changes the record, on the lane.
-    ///
-    /// - Returns: the error that asks for the partition to be closed, when it cannot be written.
-    func remember(_ change: (inout ReplicaRecord) -> Void) -> PartitionError? {
-        do throws(WorkerError) {
-            try changeRecord(change)
-            return nil
-        } catch {
-            logger.error("a replica's record cannot be written", metadata: logMetadata(error))
-            return .store(.notAPartition(path: directory))
         }
     }
 

@@ -9,20 +9,39 @@ extension Replica {
     /// Bytes read into memory in a second after a partition has been opened: searches need the disk as well.
     private static let prefaultRate = 256 << 20
 
+    /// Has what the policy names read into memory in its turn: a few threads do that for all replicas.
+    ///
+    /// - Parameter isOver: set when the session of serving ends of which this is.
+    func beginWarming(until isOver: OneWayFlag) {
+        let isQueued = options.warming.submit(
+            BoundedExecutor.Job(run: { self.prefault(until: isOver) }, abandon: {})
+        )
+        if !isQueued { endWarming(isOver) }
+    }
+
+    private func endWarming(_ isOver: OneWayFlag) {
+        monitor.withLock { state in
+            // What a later session has begun is its own.
+            guard !isOver.isSet else { return }
+            state.isWarming = false
+        }
+    }
+
     /// Reads what the policy names into memory, until that is done or readers should leave.
-    func prefault() {
+    private func prefault(until isOver: OneWayFlag) {
+        guard !isOver.isSet else { return }
         let outcome = Result { () throws(WireStatus) in
             try read(.local) { (partition, isFenced) throws(PartitionError) in
                 try partition.prefault(
                     options.prefault,
                     pause: { ThreadTime.sleep(for: .seconds(1) * (Double($0) / Double(Self.prefaultRate))) },
-                    shouldStop: isFenced
+                    shouldStop: { isFenced() || isOver.isSet }
                 )
             }
         }
-        monitor.withLock { $0.isWarming = false }
+        endWarming(isOver)
         options.reportChanged()
-        if case .failure(let status) = outcome {
+        if case .failure(let status) = outcome, !isOver.isSet {
             logger.warning("a replica was not read into memory", metadata: ["reason": "\(status.message)"])
         }
     }

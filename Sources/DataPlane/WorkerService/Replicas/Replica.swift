@@ -40,8 +40,14 @@ final class Replica: Sendable {
         var readError: PartitionError?
         /// As last heard; nil before that.
         var group: ReplicaGroup?
+        /// Since when it goes by that group, by ``ReplicationClock``.
+        var groupTime: Duration?
         /// When it is tried again to write the group's version down; nil unless that failed.
         var nextGroupNote: ContinuousClock.Instant?
+        /// When it is tried again to write down that no write is ordered, or that writes are again; likewise.
+        var nextFreezeNote: ContinuousClock.Instant?
+        /// When it is tried again to write down that writes go through a log; likewise.
+        var nextLogMark: ContinuousClock.Instant?
         /// When the metadata store was last known to have that group.
         var confirmation: Duration?
         /// Nil while the partition is not open, and for a replica that is alone.
@@ -116,7 +122,7 @@ final class Replica: Sendable {
 
     var partitionPath: String { "\(directory)/partition" }
     static func recordPath(in directory: String) -> String { "\(directory)/record" }
-    private var verificationPath: String { "\(directory)/verified" }
+    var verificationPath: String { "\(directory)/verified" }
 
     init(record: ReplicaRecord, directory: String, options: ReplicaOptions, logger: Logger) {
         self.shard = record.shard
@@ -137,11 +143,14 @@ final class Replica: Sendable {
 
     /// Begins to open the replica whose record is on disk and returns; ``waitUntilOpened()`` waits for the outcome.
     ///
-    /// - Parameter isNew: this process has just made it.
+    /// - Parameters:
+    ///   - lane: the thread that is its own from now on.
+    ///   - isNew: this process has just made it.
     /// - Important: ``stop()`` must be called before the last reference goes away.
     static func start(
         record: ReplicaRecord,
         directory: String,
+        on lane: ReservedThread,
         isNew: Bool = false,
         options: ReplicaOptions,
         logger: Logger
@@ -152,19 +161,22 @@ final class Replica: Sendable {
             state.verified = verified
             state.isNew = isNew
         }
-        replica.startLane()
+        replica.startLane(on: lane)
         return replica
     }
 
     /// A replica whose record or partition cannot even be tried; it only reports that it failed.
+    ///
+    /// - Parameter record: nil for one that cannot be read.
     static func failed(
         shard: ShardID,
+        record: ReplicaRecord? = nil,
         directory: String,
         reason: WireStatus,
         options: ReplicaOptions,
         logger: Logger
     ) -> Replica {
-        let record = ReplicaRecord(shard: shard, epoch: Epoch(0), range: .all)
+        let record = record ?? ReplicaRecord(shard: shard, epoch: Epoch(0), range: .all)
         let replica = Replica(record: record, directory: directory, options: options, logger: logger)
         replica.monitor.withLock { $0.phase = .failed(reason) }
         return replica
@@ -296,6 +308,7 @@ final class Replica: Sendable {
                 try compare(epoch, with: state.record.epoch)
             case .local: break
             }
+            if state.nextLogMark != nil, mustBeginReplication(state) { try checkUnmarked(access, against: state) }
         }
         switch state.phase {
         case .opening: throw Refusal.opening(shard)
@@ -311,6 +324,16 @@ final class Replica: Sendable {
     private func compare(_ sent: Epoch, with held: Epoch) throws(WireStatus) {
         if sent < held { throw Refusal.staleEpoch(shard, sent: sent, held: held) }
         if sent > held { throw Refusal.epochNotHeard(shard, sent: sent, held: held) }
+    }
+
+    /// A replica whose record does not come to say that it goes by a log, for want of room: it orders no write, and
+    /// answers reads as long as no other may have acknowledged any.
+    private func checkUnmarked(_ access: Access, against state: State) throws(WireStatus) {
+        switch access {
+        case .reading: if state.group.map({ $0.inSync != [links.node] }) ?? false { throw Refusal.notConfirmed(shard) }
+        case .writing: throw Refusal.recordNotWritten(shard)
+        case .installing, .local: break
+        }
     }
 
     /// Reads need a replica that has every acknowledged write, under whatever epoch they were routed; writes the one
@@ -425,68 +448,6 @@ final class Replica: Sendable {
         monitor.withLock { state in
             guard let group = state.group, group.isInSync(links.node) else { return false }
             return group.primary == links.node ? group.inSync.count > 1 : group.inSync.count > group.minimumInSync
-        }
-    }
-
-    // MARK: Verification
-
-    /// When all of the partition was last read and found sound; nil for never.
-    var lastVerified: Timestamp? { monitor.withLock(\.verified) }
-
-    /// Remembers it, while the partition is read: so nothing takes its place meanwhile.
-    private func noteVerified() {
-        let now = Timestamp.wallClock
-        monitor.withLock { $0.verified = now }
-        do throws(WorkerError) {
-            try VerificationRecord.write(now, to: verificationPath)
-        } catch {
-            logger.warning("that a partition was found sound cannot be remembered", metadata: logMetadata(error))
-        }
-    }
-
-    /// Another partition comes into the place of the one that was verified.
-    func forgetVerification() {
-        monitor.withLock { $0.verified = nil }
-        do throws(WorkerError) {
-            try DurableFile.remove(verificationPath)
-        } catch {
-            logger.warning("a replica's file cannot be removed", metadata: logMetadata(error))
-        }
-    }
-
-    /// Reads and verifies all of the partition; damage takes the replica out of service.
-    func verify(unless isCancelled: () -> Bool) throws(WireStatus) -> ReplicaVerified {
-        var found: PartitionError?
-        do throws(WireStatus) {
-            let digest = try read(.local) { (partition, isFenced) throws(PartitionError) in
-                do throws(PartitionError) {
-                    let digest = try partition.verifyAll { isFenced() || isCancelled() }
-                    if digest != nil { self.noteVerified() }
-                    return digest
-                } catch {
-                    found = error
-                    throw error
-                }
-            }
-            guard let digest else { throw Refusal.opening(shard) }
-            // Where this one and others that are written to meanwhile can be compared.
-            monitor.withLock(waking: .all) { state in
-                state.replication?.lastCheckpoint = ReplicationClock.now - self.options.checkpointInterval
-            }
-            return ReplicaVerified(
-                sequence: digest.sequence,
-                faceCount: digest.faceCount,
-                slices: digest.slices,
-                damage: nil
-            )
-        } catch {
-            guard let found, found.isCorruption else { throw error }
-            return ReplicaVerified(
-                sequence: 0,
-                faceCount: 0,
-                slices: [],
-                damage: String("\(found)".prefix(1000))
-            )
         }
     }
 

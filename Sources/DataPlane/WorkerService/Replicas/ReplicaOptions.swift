@@ -22,6 +22,10 @@ struct ReplicaOptions: Sendable {
     var links: ReplicationLinks
     /// What is read into memory when a partition has been opened.
     var prefault: PrefaultPolicy
+    /// The few threads that do so, for all replicas.
+    var warming: BoundedExecutor
+    /// Where each replica's own thread comes from.
+    var threads: ThreadSource
     var metrics: WorkerMetrics
     /// Called from a lane when what the next heartbeat should say has changed.
     var reportChanged: @Sendable () -> Void

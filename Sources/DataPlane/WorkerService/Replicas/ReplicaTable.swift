@@ -22,6 +22,8 @@ final class ReplicaTable: Sendable {
     private let began = ReplicationClock.now
     /// A coordinator has said what this worker is a member of, as it was after this process began.
     private let isTold = OneWayFlag()
+    /// What that is, as of the latest time; nil before it was said.
+    private let memberships = Mutex<(shards: Set<ShardID>, time: Duration)?>(nil)
 
     init(folder: DataFolder, options: ReplicaOptions, logger: Logger) {
         self.folder = folder
@@ -42,6 +44,8 @@ final class ReplicaTable: Sendable {
     var all: [Replica] {
         replicas.withLock { $0.values.sorted { $0.shard < $1.shard } }
     }
+
+    var count: Int { replicas.withLock(\.count) }
 
     func holdsAny(of collection: CollectionID) -> Bool {
         replicas.withLock { $0.keys.contains { $0.collection == collection } }
@@ -69,7 +73,7 @@ final class ReplicaTable: Sendable {
                     continue
                 }
                 try removeCopies(in: directory, keepsIncoming: true)
-                replica = Replica.start(record: record, directory: directory, options: options, logger: logger)
+                replica = open(record, in: directory)
             } catch {
                 logger.error("replica cannot be read", metadata: metadata(shard, ["error": "\(error)"]))
                 let reason = Refusal.unreadableReplica(shard, error)
@@ -84,6 +88,38 @@ final class ReplicaTable: Sendable {
             replicas.withLock { $0[shard] = replica }
         }
         for replica in all { _ = replica.waitUntilOpened() }
+    }
+
+    /// The replica of a record that is on disk. One that gets no thread only says so, until the worker is started with
+    /// more of them; the others are served.
+    private func open(_ record: ReplicaRecord, in directory: String) -> Replica {
+        do throws(ThreadRefusal) {
+            let lane = try reserveLane(of: record.shard)
+            return Replica.start(record: record, directory: directory, on: lane, options: options, logger: logger)
+        } catch {
+            logger.error("replica has no thread", metadata: metadata(record.shard, ["error": "\(error)"]))
+            return Replica.failed(
+                shard: record.shard,
+                record: record,
+                directory: directory,
+                reason: Refusal.noThread(record.shard, error),
+                options: options,
+                logger: logger
+            )
+        }
+    }
+
+    /// The thread of a replica that is about to be one.
+    private func reserveLane(of shard: ShardID) throws(ThreadRefusal) -> ReservedThread {
+        try options.threads.reserve(name: "lane-\(shard.index)", priority: .writing)
+    }
+
+    private func laneOrRefusal(of shard: ShardID) throws(WireStatus) -> ReservedThread {
+        do throws(ThreadRefusal) {
+            return try reserveLane(of: shard)
+        } catch {
+            throw Refusal.noThread(shard, error)
+        }
     }
 
     /// A mark in the folder of a replica of a shard whose place others have taken.
@@ -106,6 +142,8 @@ final class ReplicaTable: Sendable {
         if let successor = prepared.withLock({ $0[shard] }) { return try activate(successor, for: request) }
         // It would count as having every face: what should be here is lost, and the next report says so.
         guard request.mayBegin else { throw Refusal.unknownReplica(shard) }
+        // Before anything is on the disk that would be opened at the next start.
+        let lane = try laneOrRefusal(of: shard)
 
         let directory = folder.replicaPath(shard)
         let record = ReplicaRecord(
@@ -148,6 +186,7 @@ final class ReplicaTable: Sendable {
         let replica = Replica.start(
             record: record,
             directory: directory,
+            on: lane,
             isNew: true,
             options: options,
             logger: logger
@@ -161,25 +200,31 @@ final class ReplicaTable: Sendable {
 
     /// The replicas have heard of every group that a coordinator told this worker to be a member of.
     ///
-    /// - Parameter time: of ``ReplicationClock``: so it was then at the earliest.
-    func told(asOf time: Duration) {
-        if time >= began { isTold.set() }
+    /// - Parameters:
+    ///   - shards: those of the groups.
+    ///   - time: of ``ReplicationClock``: so it was then at the earliest.
+    func told(_ shards: Set<ShardID>, asOf time: Duration) {
+        guard time >= began else { return }
+        memberships.withLock { known in
+            if known.map({ $0.time <= time }) ?? true { known = (shards, time) }
+        }
+        isTold.set()
     }
 
     /// Makes the replica not exist, files and all. Idempotent.
     ///
     /// - Throws: `staleEpoch` when it is held under a higher one, or counts by a later group than the one that it was
-    ///   none of, or knows more than the records that the order comes of; `unavailable` as long as this worker cannot
-    ///   know of a later group.
+    ///   none of, or by any where the order does not tell which, or knows more than the records that the order comes
+    ///   of; `unavailable` as long as this worker cannot know of a later group.
     func drop(_ request: DropReplica) throws(WireStatus) {
         let shard = request.shard
         let held = replicas.withLock { $0[shard] }
         // What is made in its folder is no replica of it yet, and abandoned rather.
         guard held != nil || prepared.withLock({ $0[shard] == nil }) else { return }
         if let held {
-            try check(request, against: held)
+            let ground = try check(request, against: held)
             logger.debug("replica is to be dropped", metadata: metadata(shard, ["epoch": "\(request.epoch.number)"]))
-            if request.groupVersion > 0 { try held.beginRemoval(by: request.groupVersion) }
+            if let ground { try held.beginRemoval(by: ground) }
             held.stop()
             replicas.withLock { $0[shard] = nil }
         }
@@ -197,18 +242,34 @@ final class ReplicaTable: Sendable {
 
     /// An order may come long after it was given: whoever gave it was stopped, or the connection slow. By then the
     /// worker may be a member again, and the replica another, in the same epoch.
-    private func check(_ request: DropReplica, against replica: Replica) throws(WireStatus) {
+    ///
+    /// - Returns: what is to be looked at again when it begins; nil for a shard that is gone for good.
+    private func check(
+        _ request: DropReplica,
+        against replica: Replica
+    ) throws(WireStatus) -> Replica.RemovalGround? {
         // What it is told of is the replica's before this is so.
         let isTold = isTold.isSet
         let (shard, epoch) = (request.shard, replica.epoch)
         guard request.epoch >= epoch else { throw Refusal.staleEpoch(shard, sent: request.epoch, held: epoch) }
-        guard request.groupVersion > 0 else { return }
-        try replica.checkRemoval(by: request.groupVersion)
-        if let promised = replica.promisedEpoch, promised > request.epoch {
+        // It may have gone by more than its disk tells. What goes for good goes by the newest epoch there is.
+        if request.groupVersion != 0, let promised = replica.promisedEpoch, promised > request.epoch {
             throw Refusal.earlierRecords(shard, sent: request.epoch, promised: promised)
         }
-        // It may have gone by more than its disk tells, and what it is none of nobody tells it.
+        guard let version = request.groupVersion else {
+            // From an earlier build, whose orders are checked by what the records say now.
+            guard let known = memberships.withLock({ $0 }) else { throw Refusal.membershipNotHeard(shard) }
+            guard !known.shards.contains(shard) else { throw Refusal.isMember(shard) }
+            let ground = Replica.RemovalGround.records(time: known.time)
+            try replica.checkRemoval(by: ground)
+            return ground
+        }
+        guard version > 0 else { return nil }
+        let ground = Replica.RemovalGround.version(version)
+        try replica.checkRemoval(by: ground)
+        // What it is none of nobody tells it.
         guard isTold else { throw Refusal.groupsNotHeard(shard) }
+        return ground
     }
 
     /// Closes every replica: all are told before the first is waited for.
@@ -225,6 +286,7 @@ final class ReplicaTable: Sendable {
         }
         for replica in ending { replica.beginStopping() }
         for replica in ending { replica.stop() }
+        options.warming.stop()
     }
 
     private func keep(_ replica: Replica, for request: HostReplica) throws(WireStatus) {
@@ -282,6 +344,12 @@ final class ReplicaTable: Sendable {
             try remove(known)
         }
         try admit()
+        let thread: ReservedThread
+        do throws(ThreadRefusal) {
+            thread = try options.threads.reserve(name: Successor.threadName(shard), priority: .background)
+        } catch {
+            throw Refusal.noThread(shard, error)
+        }
         let directory = folder.replicaPath(shard)
         do throws(WorkerError) {
             try removeFiles(in: directory)
@@ -299,7 +367,8 @@ final class ReplicaTable: Sendable {
                 table: self,
                 options,
                 logger
-            )
+            ),
+            on: thread
         )
         logger.info(
             "shard is being prepared",
@@ -317,9 +386,9 @@ final class ReplicaTable: Sendable {
         )
     }
 
-    private func start(_ successor: Successor) {
+    private func start(_ successor: Successor, on thread: ReservedThread? = nil) {
         prepared.withLock { $0[successor.shard] = successor }
-        successor.start()
+        successor.start(on: thread)
         options.reportChanged()
     }
 
@@ -390,6 +459,7 @@ final class ReplicaTable: Sendable {
         let predecessors = successor.record.sources.map { ShardID(collection: shard.collection, index: $0) }
         // A disk that was put back may have one half and not the other, which is made of what goes with this.
         if let other = unfinished(of: predecessors) { throw Refusal.successorNotReady(other) }
+        let lane = try laneOrRefusal(of: shard)
         successor.pause()
         // It was not any more when its thread ended.
         guard successor.isSealed else {
@@ -424,6 +494,7 @@ final class ReplicaTable: Sendable {
             ?? Replica.start(
                 record: record,
                 directory: successor.directory,
+                on: lane,
                 isNew: isNew,
                 options: options,
                 logger: logger
@@ -439,7 +510,7 @@ final class ReplicaTable: Sendable {
             }
         }
         prepared.withLock { $0[shard] = nil }
-        successor.takeStandIn()?.replica.begin()
+        successor.takeStandIn()?.replica.begin(on: lane)
         for replica in leaving { replica.stop() }
         if let status = replica.waitUntilOpened() { throw status }
         replica.take(request.group, asked: nil)

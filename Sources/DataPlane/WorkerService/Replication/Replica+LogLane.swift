@@ -34,7 +34,7 @@ extension Replica {
     ///
     /// - Returns: the error when it asks for the partition to be closed.
     func beginReplication(of partition: Partition) -> PartitionError? {
-        if !record.isReplicated, let error = remember({ $0.isReplicated = true }) { return error }
+        guard markReplicated() else { return nil }
         do throws(PartitionError) {
             let extent = try partition.logExtent()
             let (log, checkpoints) = try durableLog(of: partition, extent)
@@ -80,6 +80,23 @@ extension Replica {
         } catch {
             logger.error("a replica's log cannot be read", metadata: logMetadata(error))
             return error
+        }
+    }
+
+    /// Writes down that writes go through a log from now on.
+    ///
+    /// - Returns: false when the disk does not take it: it is tried again, and the partition stays open for reads.
+    private func markReplicated() -> Bool {
+        guard !record.isReplicated else { return true }
+        do throws(WorkerError) {
+            try changeRecord { $0.isReplicated = true }
+            monitor.withLock { $0.nextLogMark = nil }
+            return true
+        } catch {
+            logger.warning("that a replica goes by a log cannot be remembered", metadata: logMetadata(error))
+            let next = ContinuousClock.now + Self.recordPause
+            monitor.withLock { $0.nextLogMark = next }
+            return false
         }
     }
 

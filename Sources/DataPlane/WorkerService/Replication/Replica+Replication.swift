@@ -23,6 +23,7 @@ extension Replica {
             let isNew = state.group.map { $0.version < group.version } ?? (group.version >= state.record.groupVersion)
             if isNew {
                 state.group = group
+                state.groupTime = now
                 state.confirmation = nil
             }
             if let asked, state.group?.version == group.version {

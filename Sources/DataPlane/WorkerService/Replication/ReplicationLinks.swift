@@ -49,7 +49,9 @@ final class ReplicationLinks: Sendable {
         let age: Duration? = reply.recordAge <= UInt64(Int64.max) ? .microseconds(Int64(reply.recordAge)) : nil
         let confirmed = age.map { ReplicationClock.time(of: asked) - $0 }
         for group in reply.groups { replicas.find(group.shard)?.take(group.group, asked: confirmed) }
-        if let confirmed, !reply.omitsGroups { replicas.told(asOf: confirmed) }
+        guard let confirmed, !reply.omitsGroups else { return }
+        let own = reply.groups.filter { $0.group.members.contains(node) }
+        replicas.told(Set(own.map(\.shard)), asOf: confirmed)
     }
 
     /// Sends a message; those to one worker leave in order. Without an answer nothing is heard of it any more.

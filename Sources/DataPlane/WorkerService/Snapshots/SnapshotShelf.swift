@@ -13,12 +13,26 @@ import WireProtocol
 ///
 /// A copy is made in one pass, and only for so long a reader is in the partition that was cut. The copy is then read
 /// from at the backup's own pace, which holds nobody up. A snapshot that is not asked for any more is removed, and so
-/// are all when the worker starts. Any thread may call it.
+/// are all when the worker starts. There are no more at once than ``limitPerShard`` and ``limit(hosting:)`` allow. Any
+/// thread may call it.
 final class SnapshotShelf: Sendable {
     /// How long a snapshot is kept that nobody asks for.
     static let idleTime = Duration.seconds(600)
+    /// The same where there is no room for another. A command that makes a backup asks for all of its snapshots several
+    /// times meanwhile; one that was killed does not.
+    static let shortIdleTime = Duration.seconds(120)
     private static let checkInterval = Duration.seconds(30)
     private static let queueLimit = 64
+
+    /// Most snapshots of one shard: of a backup or two, of those that were given up or killed and are not removed yet,
+    /// and of the attempts of one that is being cut.
+    static let limitPerShard = 8
+    /// Most snapshots that a worker of few replicas keeps: an open one takes megabytes of memory and some descriptors.
+    static let leastLimit = 64
+
+    /// Most snapshots of a worker: twice as many as it has replicas, where these are many, so that a collection of any
+    /// number of shards can be backed up, also beside what another backup has left.
+    static func limit(hosting replicaCount: Int) -> Int { max(leastLimit, 2 * replicaCount) }
 
     private struct Key: Hashable {
         var snapshot: SnapshotID
@@ -34,6 +48,7 @@ final class SnapshotShelf: Sendable {
 
     /// One snapshot. Its folder is its own.
     private final class Snapshot: Sendable {
+        let shard: ShardID
         let path: String
         let made = ContinuousClock.now
         let totalByteCount: UInt64
@@ -43,10 +58,29 @@ final class SnapshotShelf: Sendable {
         /// The open copy; the thread that reads and the one that closes take turns.
         let partition = Mutex<Partition?>(nil)
         let reader = Mutex<RingReader?>(nil)
+        /// Its place was given up: a copy that ends when it is to go may be removed by two.
+        let isDiscarded = Atomic(false)
 
-        init(path: String, totalByteCount: UInt64) {
+        init(of shard: ShardID, path: String, totalByteCount: UInt64) {
+            self.shard = shard
             self.path = path
             self.totalByteCount = totalByteCount
+        }
+    }
+
+    private struct Content {
+        var byKey: [Key: Snapshot] = [:]
+        /// Places taken, from before a copy begins until its folder is removed.
+        var counts: [ShardID: Int] = [:]
+        var count = 0
+        /// Those that wait to be removed, one after the other.
+        var leaving: [Snapshot] = []
+        var isRemoving = false
+
+        mutating func giveUpPlace(of shard: ShardID) {
+            count -= 1
+            let left = (counts[shard] ?? 1) - 1
+            counts[shard] = left == 0 ? nil : left
         }
     }
 
@@ -54,7 +88,7 @@ final class SnapshotShelf: Sendable {
     private let options: PartitionOptions
     private let disk: DiskRoom
     private let executor: BoundedExecutor
-    private let snapshots = Mutex<[Key: Snapshot]>([:])
+    private let content = Mutex(Content())
     private let logger: Logger
 
     /// - Parameters:
@@ -90,32 +124,37 @@ final class SnapshotShelf: Sendable {
     /// Removes what nobody asks for, until cancelled.
     func run() async {
         while !Task.isCancelled {
-            let now = ContinuousClock.now
-            // What is deleted meanwhile is in it.
-            let longest = ErasureSchedule(period: options.erasurePeriod).longestCopy
-            let old = snapshots.withLock { snapshots in
-                snapshots.filter {
-                    now - $0.value.state.withLock(\.lastUse) > Self.idleTime || now - $0.value.made > longest
-                }
-                .map(\.key)
-            }
-            for key in old {
-                logger.warning(
-                    "a snapshot is removed that no backup has read for a while, or that is there for too long",
-                    metadata: ["snapshot": "\(key.snapshot)", "shard": "\(key.shard)"]
-                )
-                remove(key)
-            }
+            removeOld(idleFor: Self.idleTime)
+            removeNext()
             try? await Task.sleep(for: Self.checkInterval)
+        }
+    }
+
+    private func removeOld(idleFor idleTime: Duration) {
+        let now = ContinuousClock.now
+        // What is deleted meanwhile is in it.
+        let longest = ErasureSchedule(period: options.erasurePeriod).longestCopy
+        let old = content.withLock { content in
+            content.byKey.filter {
+                now - $0.value.state.withLock(\.lastUse) > idleTime || now - $0.value.made > longest
+            }
+            .map(\.key)
+        }
+        for key in old {
+            logger.warning(
+                "a snapshot is removed that no backup has read for a while, or that is there for too long",
+                metadata: ["snapshot": "\(key.snapshot)", "shard": "\(key.shard)"]
+            )
+            remove(key)
         }
     }
 
     /// Ends the thread and closes what is open. Copies under way end with their replicas, which are stopped before.
     func stop() {
         executor.stop()
-        let all = snapshots.withLock { snapshots in
-            defer { snapshots = [:] }
-            return Array(snapshots.values)
+        let all = content.withLock { content in
+            defer { (content.byKey, content.leaving) = ([:], []) }
+            return content.byKey.values + content.leaving
         }
         for snapshot in all {
             snapshot.isUnwanted.store(true, ordering: .relaxed)
@@ -125,20 +164,64 @@ final class SnapshotShelf: Sendable {
 
     // MARK: Making
 
-    /// Makes a snapshot of a replica behind a write; an earlier one of this name goes.
+    /// Whether there is room for a snapshot; to be asked before writes are held for it.
+    ///
+    /// - Parameter replicaCount: of the worker.
+    /// - Throws: `overloaded`, where as many are kept as may be, not counting an earlier one of this name. What nobody
+    ///   has asked for in a short while is removed then, so that there may be room soon.
+    func checkRoom(for snapshot: SnapshotID, of shard: ShardID, hosting replicaCount: Int) throws(WireStatus) {
+        do throws(WireStatus) {
+            let key = Key(snapshot: snapshot, shard: shard)
+            try content.withLock { (content) throws(WireStatus) in
+                try Self.check(content, key, hosting: replicaCount)
+            }
+        } catch {
+            removeOld(idleFor: Self.shortIdleTime)
+            throw error
+        }
+    }
+
+    private static func check(_ content: Content, _ key: Key, hosting replicaCount: Int) throws(WireStatus) {
+        let replacedCount = content.byKey[key] == nil ? 0 : 1
+        if (content.counts[key.shard] ?? 0) - replacedCount >= limitPerShard {
+            throw Refusal.tooManySnapshots(of: key.shard, limit: limitPerShard)
+        }
+        let bound = limit(hosting: replicaCount)
+        if content.count - replacedCount >= bound { throw Refusal.tooManySnapshots(limit: bound) }
+    }
+
+    /// One that takes an earlier one's place needs none of its own: that gives its own up once its folder is removed.
+    private func takePlace(for key: Key, hosting replicaCount: Int) throws(WireStatus) {
+        try content.withLock { (content) throws(WireStatus) in
+            try Self.check(content, key, hosting: replicaCount)
+            content.counts[key.shard, default: 0] += 1
+            content.count += 1
+        }
+    }
+
+    /// Makes a snapshot of a replica behind a write; an earlier one of this name goes, unless there is no place for
+    /// this one.
     ///
     /// - Parameters:
+    ///   - replicaCount: of the worker.
     ///   - sequence: of the write, behind which the replica orders no other before `began` is called.
     ///   - began: called once: when the copy has begun, so that no later write comes into it, or when it cannot.
     func make(
         _ snapshot: SnapshotID,
         of replica: Replica,
+        hosting replicaCount: Int,
         sequence: UInt64,
         began: @escaping @Sendable (WireStatus?) -> Void
     ) {
         let key = Key(snapshot: snapshot, shard: replica.shard)
+        do throws(WireStatus) {
+            try takePlace(for: key, hosting: replicaCount)
+        } catch {
+            replica.endHold(of: snapshot)
+            return began(error)
+        }
         remove(key)
-        let thread = WorkerThread(name: "snap-\(replica.shard.index)") { [self] in
+        let work: @Sendable () -> Void = { [self] in
             var hasBegun = false
             func begin(_ failure: WireStatus?) {
                 if hasBegun { return }
@@ -164,22 +247,38 @@ final class SnapshotShelf: Sendable {
                 begin(error)
             }
         }
-        thread.detach()
+        do throws(ThreadRefusal) {
+            try WorkerThread(ifAllowed: "snap-\(replica.shard.index)", work).detach()
+        } catch {
+            content.withLock { $0.giveUpPlace(of: key.shard) }
+            replica.endHold(of: snapshot)
+            began(Refusal.noThread(error))
+        }
     }
 
-    /// Notes that there will be a snapshot, when the disk has room for it.
+    /// Notes that there will be a snapshot, when the disk has room for it; else its place is given up.
     private func prepare(_ key: Key, of replica: Replica) throws(WireStatus) -> Snapshot {
+        do throws(WireStatus) {
+            return try note(key, of: replica)
+        } catch {
+            content.withLock { $0.giveUpPlace(of: key.shard) }
+            throw error
+        }
+    }
+
+    private func note(_ key: Key, of replica: Replica) throws(WireStatus) -> Snapshot {
         let byteCount = try replica.read(.local) { (partition, _) throws(PartitionError) in
             UInt64(try partition.fileUse().usedByteCount)
         }
         // Every attempt has a folder of its own: one before it may still be under way.
         let name = "\(key.snapshot)-\(key.shard.index)-\(UInt64.random(in: .min ... .max))"
-        let snapshot = Snapshot(path: "\(folder)/\(name)", totalByteCount: byteCount)
+        let snapshot = Snapshot(of: key.shard, path: "\(folder)/\(name)", totalByteCount: byteCount)
         let free = disk.admit(byteCount, to: snapshot.path) {
             disk.noteSnapshot(in: snapshot.path, byteCount: byteCount)
         }
         if let free { throw Refusal.noRoomForSnapshot(key.shard, byteCount: byteCount, freeByteCount: free) }
-        snapshots.withLock { $0[key] = snapshot }
+        // Another of this name may have been on its way to be noted when this one was begun.
+        if let former = content.withLock({ $0.byKey.updateValue(snapshot, forKey: key) }) { retire(former) }
         return snapshot
     }
 
@@ -269,7 +368,7 @@ final class SnapshotShelf: Sendable {
     }
 
     private func find(_ route: SnapshotRoute) throws(WireStatus) -> Snapshot {
-        let found = snapshots.withLock { $0[Key(snapshot: route.snapshot, shard: route.shard)] }
+        let found = content.withLock { $0.byKey[Key(snapshot: route.snapshot, shard: route.shard)] }
         guard let found else { throw Refusal.unknownSnapshot(route.shard) }
         found.state.withLock { $0.lastUse = .now }
         return found
@@ -278,15 +377,34 @@ final class SnapshotShelf: Sendable {
     // MARK: Removing
 
     private func remove(_ key: Key) {
-        guard let snapshot = snapshots.withLock({ $0.removeValue(forKey: key) }) else { return }
+        if let snapshot = content.withLock({ $0.byKey.removeValue(forKey: key) }) { retire(snapshot) }
+    }
+
+    private func retire(_ snapshot: Snapshot) {
         snapshot.isUnwanted.store(true, ordering: .relaxed)
         // The thread of a copy under way removes it.
         let isSettled = snapshot.state.withLock { $0.content != nil || $0.failure != nil }
         guard isSettled else { return }
-        let isQueued = executor.submit(BoundedExecutor.Job(run: { self.discard(snapshot) }, abandon: {}))
-        if !isQueued {
-            let thread = WorkerThread(name: "snap-remove") { self.discard(snapshot) }
-            thread.detach()
+        content.withLock { $0.leaving.append(snapshot) }
+        removeNext()
+    }
+
+    /// Has the shelf's thread remove the snapshot that has waited longest, and then the next, with what else there is
+    /// to do between the two. Where the thread's queue is full, ``run()`` has it done later.
+    private func removeNext() {
+        content.withLock { content in
+            guard !content.isRemoving, !content.leaving.isEmpty else { return }
+            content.isRemoving = executor.submit(
+                BoundedExecutor.Job(
+                    run: { [self] in
+                        let next = self.content.withLock { $0.leaving.isEmpty ? nil : $0.leaving.removeFirst() }
+                        if let next { discard(next) }
+                        self.content.withLock { $0.isRemoving = false }
+                        removeNext()
+                    },
+                    abandon: {}
+                )
+            )
         }
     }
 
@@ -302,6 +420,8 @@ final class SnapshotShelf: Sendable {
         } catch {
             logger.warning("a snapshot was not removed", metadata: ["path": "\(snapshot.path)", "reason": "\(error)"])
         }
+        guard !snapshot.isDiscarded.exchange(true, ordering: .relaxed) else { return }
+        content.withLock { $0.giveUpPlace(of: snapshot.shard) }
     }
 
 }

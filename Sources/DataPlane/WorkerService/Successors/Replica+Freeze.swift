@@ -7,17 +7,25 @@ import WireProtocol
 
 /// How a replica stops ordering writes, so that other shards can take its shard's place, and says where it has ended.
 extension Replica {
-    /// Remembers, beyond a restart, by which version of the group no write is ordered; 0 when writes are again.
-    ///
-    /// - Returns: the error when it asks for the partition to be closed.
-    func noteFreeze(_ version: UInt64) -> PartitionError? {
-        let change = { (record: inout ReplicaRecord) in
-            record.frozenVersion = version
-            record.groupVersion = max(record.groupVersion, version)
+    /// Pause before a record is written that could not be before: what is waited for is room on the disk as a rule.
+    static let recordPause = Duration.seconds(1)
+
+    /// Remembers, beyond a restart, by which version of the group no write is ordered; 0 when writes are again. Where
+    /// the disk does not take it it is tried again: no write is ordered meanwhile, and no end told.
+    func noteFreeze(_ version: UInt64) {
+        do throws(WorkerError) {
+            try changeRecord { record in
+                record.frozenVersion = version
+                record.groupVersion = max(record.groupVersion, version)
+            }
+        } catch {
+            logger.warning("that writes wait, or go on, cannot be remembered", metadata: logMetadata(error))
+            let next = ContinuousClock.now + Self.recordPause
+            return monitor.withLock { $0.nextFreezeNote = next }
         }
-        if let error = remember(change) { return error }
         let since = version > 0 ? Timestamp.wallClock : nil
         monitor.withLock { state in
+            state.nextFreezeNote = nil
             state.end = nil
             state.frozenSince = since
         }
@@ -25,7 +33,6 @@ extension Replica {
             version > 0 ? "writes wait: other shards are to take this one's place" : "writes go on",
             metadata: logMetadata.merging(["version": "\(version)"]) { $1 }
         )
-        return nil
     }
 
     /// Whether no write is ordered, as far as it has heard.
@@ -44,8 +51,10 @@ extension Replica.State {
     var isFrozen: Bool { record.frozenVersion > 0 || group?.isFrozen ?? false }
 
     /// What the record should say and does not.
-    var freezeToNote: UInt64? {
-        guard let group, group.version > record.frozenVersion else { return nil }
+    func freezeToNote(now: ContinuousClock.Instant) -> UInt64? {
+        guard let group, group.version > record.frozenVersion, nextFreezeNote.map({ $0 <= now }) ?? true else {
+            return nil
+        }
         if group.isFrozen { return group.version }
         return record.frozenVersion > 0 ? 0 : nil
     }

@@ -46,9 +46,9 @@ extension Replica {
     }
 
     /// Begins the lane of a replica that has taken its place, with the partition that is open.
-    func begin() {
+    func begin(on lane: ReservedThread) {
         guard case .serving(let partition) = monitor.withLock(\.phase) else { return }
-        startLane(partition)
+        startLane(partition, on: lane)
     }
 
     /// Ends standing in. Blocks until nobody reads.

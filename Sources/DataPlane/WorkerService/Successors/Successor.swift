@@ -113,13 +113,18 @@ final class Successor: Sendable {
 
     /// Begins, or goes on after ``stop()``.
     ///
+    /// - Parameter reserved: nil for a thread that is waited for.
     /// - Important: ``stop()`` must be called before the last reference goes away.
-    func start() {
+    func start(on reserved: ReservedThread? = nil) {
         monitor.withLock { $0.isStopping = false }
         thread.withLock { thread in
-            thread = WorkerThread(name: "succ-\(shard.index)", priority: .background) { self.run() }
+            thread =
+                reserved?.begin { self.run() }
+                ?? WorkerThread(name: Self.threadName(shard), priority: .background) { self.run() }
         }
     }
+
+    static func threadName(_ shard: ShardID) -> String { "succ-\(shard.index)" }
 
     func beginStopping() {
         monitor.withLock(waking: .all) { $0.isStopping = true }

@@ -1,0 +1,34 @@
+import ClusterModel
+import Threads
+import WireProtocol
+
+/// Refusals for want of threads.
+extension Refusal {
+    static func tooManyReadings(limit: Int) -> WireStatus {
+        WireStatus(
+            code: .overloaded,
+            message:
+                "\(limit) replicas of this worker are being read from end to end; another one is when they have been",
+            retryAfterMilliseconds: 1000
+        )
+    }
+
+    /// Of a replica that would be one too many for the system.
+    static func noThread(_ shard: ShardID, _ refusal: ThreadRefusal) -> WireStatus {
+        WireStatus(
+            code: .limitExceeded,
+            message: """
+                this worker has no thread for \(name(shard)): \(refusal); or move replicas to other workers
+                """
+        )
+    }
+
+    /// Of a reading, which can wait.
+    static func noThread(_ refusal: ThreadRefusal) -> WireStatus {
+        WireStatus(
+            code: .overloaded,
+            message: "this worker has no thread for that now: \(refusal)",
+            retryAfterMilliseconds: 1000
+        )
+    }
+}

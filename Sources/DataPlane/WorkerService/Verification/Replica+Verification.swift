@@ -1,0 +1,74 @@
+import FaceModel
+import Logging
+import PartitionEngine
+import ShardReplication
+import Threads
+import WireProtocol
+
+/// Reading all of a replica's partition, and remembering when it was last found sound.
+extension Replica {
+    /// When all of the partition was last read and found sound; nil for never.
+    var lastVerified: Timestamp? { monitor.withLock(\.verified) }
+
+    /// Remembers it, while the partition is read: so nothing takes its place meanwhile.
+    private func noteVerified() {
+        let now = Timestamp.wallClock
+        monitor.withLock { $0.verified = now }
+        do throws(WorkerError) {
+            try VerificationRecord.write(now, to: verificationPath)
+        } catch {
+            logger.warning("that a partition was found sound cannot be remembered", metadata: logMetadata(error))
+        }
+    }
+
+    /// Another partition comes into the place of the one that was verified.
+    func forgetVerification() {
+        monitor.withLock { $0.verified = nil }
+        do throws(WorkerError) {
+            try DurableFile.remove(verificationPath)
+        } catch {
+            logger.warning("a replica's file cannot be removed", metadata: logMetadata(error))
+        }
+    }
+
+    /// Of the newest write that is in the partition.
+    func committedSequence() throws(WireStatus) -> UInt64 {
+        try read(.local) { (partition, _) throws(PartitionError) in partition.committedSequence }
+    }
+
+    /// Reads and verifies all of the partition; damage takes the replica out of service.
+    func verify(unless isCancelled: () -> Bool) throws(WireStatus) -> ReplicaVerified {
+        var found: PartitionError?
+        do throws(WireStatus) {
+            let digest = try read(.local) { (partition, isFenced) throws(PartitionError) in
+                do throws(PartitionError) {
+                    let digest = try partition.verifyAll { isFenced() || isCancelled() }
+                    if digest != nil { self.noteVerified() }
+                    return digest
+                } catch {
+                    found = error
+                    throw error
+                }
+            }
+            guard let digest else { throw Refusal.opening(shard) }
+            // Where this one and others that are written to meanwhile can be compared.
+            monitor.withLock(waking: .all) { state in
+                state.replication?.lastCheckpoint = ReplicationClock.now - self.options.checkpointInterval
+            }
+            return ReplicaVerified(
+                sequence: digest.sequence,
+                faceCount: digest.faceCount,
+                slices: digest.slices,
+                damage: nil
+            )
+        } catch {
+            guard let found, found.isCorruption else { throw error }
+            return ReplicaVerified(
+                sequence: 0,
+                faceCount: 0,
+                slices: [],
+                damage: String("\(found)".prefix(1000))
+            )
+        }
+    }
+}
