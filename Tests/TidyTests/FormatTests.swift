@@ -13,6 +13,9 @@ struct FormatTests {
         var oldest = 1
         /// Path of the fixture of a number, which stands for `#`.
         var fixture: String
+        /// What `docs/storage-format.md` says of the newest number, which stands for `#`; nil where it is not one
+        /// sentence's.
+        var words: String?
 
         var description: String { fixture }
     }
@@ -21,7 +24,16 @@ struct FormatTests {
         Format(
             source: "Sources/Engine/PartitionStore/Records/PartitionState.swift",
             declaration: "newestFormat: UInt16 = ",
-            fixture: "Tests/Engine/PartitionEngineTests/Formats/partition-#.dump"
+            fixture: "Tests/Engine/PartitionEngineTests/Formats/partition-#.dump",
+            words: "Every field above is fixed for version #."
+        ),
+        // It lies in partitions, on workers' and coordinators' shelves and in backups.
+        Format(
+            source: "Sources/Engine/InvertedFileIndex/Codes/Codebook+Bytes.swift",
+            declaration: "newestFormat: UInt16 = ",
+            oldest: 3,
+            fixture: "Tests/Engine/InvertedFileIndexTests/Formats/codebook-#.bin",
+            words: "| format version, # |"
         ),
         Format(
             source: "Sources/Engine/PartitionStore/Log/LogEntry.swift",
@@ -31,7 +43,8 @@ struct FormatTests {
         Format(
             source: "Sources/Foundations/Backups/BackupManifest.swift",
             declaration: "layout: UInt16 = ",
-            fixture: "Tests/Foundations/BackupsTests/Golden/manifest-#.hex"
+            fixture: "Tests/Foundations/BackupsTests/Golden/manifest-#.hex",
+            words: "| layout, #; 1 without a codebook |"
         ),
         Format(
             source: "Sources/Foundations/Backups/BackupBlock.swift",
@@ -111,12 +124,24 @@ struct FormatTests {
         ),
     ]
 
-    @Test(arguments: formats)
-    func everyNumberHasItsFixture(format: Format) throws {
+    private static func number(of format: Format) throws -> Int {
         let text = try Repository.file(format.source).text
         let parts = text.components(separatedBy: format.declaration)
         try #require(parts.count == 2, "\(format.source) declares '\(format.declaration)' \(parts.count - 1) times")
-        let number = try #require(Int(parts[1].prefix { $0.isNumber }))
+        return try #require(Int(parts[1].prefix { $0.isNumber }))
+    }
+
+    @Test(arguments: formats)
+    func thePageTellsTheNewestNumber(format: Format) throws {
+        guard let words = format.words else { return }
+        let sentence = words.replacingOccurrences(of: "#", with: "\(try Self.number(of: format))")
+        let page = try Repository.file("docs/storage-format.md").text
+        #expect(page.contains(sentence), "'\(sentence)' is not in docs/storage-format.md")
+    }
+
+    @Test(arguments: formats)
+    func everyNumberHasItsFixture(format: Format) throws {
+        let number = try Self.number(of: format)
         for version in format.oldest...number {
             let parts = format.fixture.replacingOccurrences(of: "#", with: "\(version)").split(separator: "/")
             let folder = parts.dropLast().joined(separator: "/")

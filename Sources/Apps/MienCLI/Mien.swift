@@ -53,6 +53,8 @@ struct Mien: AsyncParsableCommand {
     )
 
     static func main() async {
+        // Commands have embeddings in memory, too.
+        CoreFiles.forbid()
         let console = Console.process()
         let status = await CommandRun.status(arguments: Array(CommandLine.arguments.dropFirst()), console: console)
         Self.exit(withError: status == 0 ? nil : ExitCode(status))

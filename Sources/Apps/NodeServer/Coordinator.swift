@@ -10,6 +10,7 @@ import ServiceLifecycle
 import Synchronization
 import WireProtocol
 import WireTransport
+import WorkerService
 
 /// A coordinator: the controller and the router behind one listening address.
 final class Coordinator: Service {
@@ -135,6 +136,7 @@ final class Coordinator: Service {
                 reservesMemory: configuration.reservedMemory == .codes,
                 version: NodeServer.version
             ),
+            codebookReader: CodebookReader(read: CodebookReading.summary(of:dimension:)),
             archive: archive,
             logger: logger
         )
@@ -149,6 +151,7 @@ final class Coordinator: Service {
             metrics: RouterMetrics(metrics, slowSearch: configuration.slowSearch, logger: logger)
         )
         metrics.collect(controller.collect)
+        metrics.collect(folder.collect)
         let archiver = try configuration.archivePlace.map { place in
             LogArchiver(
                 router: router,
@@ -204,9 +207,10 @@ final class Coordinator: Service {
     /// Whether a worker's heartbeats arrive.
     func hears(_ worker: NodeID) -> Bool { controller.liveness(of: worker).isLive }
 
-    /// Why requests should not be sent here now, as a sentence; nil when nothing is missing.
-    var readinessProblem: String? {
-        isStopping.load(ordering: .relaxed) ? "The coordinator is stopping." : controller.readinessProblem
+    /// Why requests should not be sent here now, each reason a sentence; none when nothing is missing.
+    var readinessProblems: [String] {
+        if isStopping.load(ordering: .relaxed) { return ["The coordinator is stopping."] }
+        return [controller.readinessProblem].compactMap(\.self)
     }
 
     /// What people should know although requests may be sent here, as a sentence; nil for nothing.

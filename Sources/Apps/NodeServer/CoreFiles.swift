@@ -1,9 +1,9 @@
 import Glibc
 
 /// What the process has in memory when it dies is written to no file: embeddings in it would outlive their faces.
-enum CoreFiles {
+package enum CoreFiles {
     /// From now on, for the life of the process.
-    static func forbid() {
+    package static func forbid() {
         let resource = __rlimit_resource_t(RLIMIT_CORE.rawValue)
         var limit = rlimit()
         guard unsafe getrlimit(resource, &limit) == 0 else { return }

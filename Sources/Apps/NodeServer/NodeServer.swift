@@ -157,7 +157,7 @@ package enum NodeServer {
             AdminEndpoint(
                 listener,
                 metrics: metrics,
-                problems: { ([coordinator.readinessProblem] + workers.map(\.readinessProblem)).compactMap(\.self) },
+                problems: { coordinator.readinessProblems + workers.flatMap(\.readinessProblems) },
                 remarks: { [tls?.watched.remark].compactMap(\.self) },
                 protection: (tls, configuration.token),
                 group: group,
@@ -228,7 +228,7 @@ package enum NodeServer {
             AdminEndpoint(
                 listener,
                 metrics: metrics,
-                problems: { [node.readinessProblem].compactMap(\.self) },
+                problems: { node.readinessProblems },
                 remarks: { ([node.readinessRemark] + tls.map(\.remark)).compactMap(\.self) },
                 protection: protection,
                 group: group,
@@ -259,8 +259,8 @@ package enum NodeServer {
 
 /// A node that listens and does not serve yet.
 private protocol StartedNode: Service {
-    /// Why it is not ready, as a sentence; nil when nothing is missing.
-    var readinessProblem: String? { get }
+    /// Why it is not ready, each reason a sentence; none when nothing is missing.
+    var readinessProblems: [String] { get }
     /// What people should know although it is, as a sentence; nil for nothing.
     var readinessRemark: String? { get }
     /// The files by which it speaks to etcd; nil where it does not, or not by TLS.

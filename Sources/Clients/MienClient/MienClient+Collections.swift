@@ -45,12 +45,13 @@ extension MienClient {
 
     /// Deletes a collection and all its faces.
     ///
-    /// Another collection that gets the name meanwhile is left alone, unless a coordinator of an earlier version is
-    /// asked, which goes by the name.
+    /// Another collection that gets the name meanwhile is left alone.
+    ///
     /// - Parameter id: the ``CollectionInfo/id`` of the collection that is meant; nil for that which has the name
     ///   now, as the coordinator knows that is asked: one made anew moments ago may be `notFound` then.
     /// - Returns: how many faces it held as last known; nil when an earlier, unanswered try had deleted it.
-    /// - Throws: `notFound`, also when the name is another collection's than the one that is meant.
+    /// - Throws: `notFound`, also when the name is another collection's than the one that is meant;
+    ///   `incompatibleVersion` where all coordinators are of an earlier version, which would go by the name alone.
     @discardableResult
     public func deleteCollection(_ name: String, id: String? = nil) async throws(MienClientError) -> UInt64? {
         let meant: CollectionID

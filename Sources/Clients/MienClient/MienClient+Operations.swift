@@ -13,7 +13,8 @@ extension MienClient {
     /// this is under way, or paused, it is that one, and none is begun.
     ///
     /// - Parameter plan: identity of a plan of the same request: what would do anything else by now is not begun.
-    /// - Throws: as ``plan(_:)``; nothing was begun then. `invalidRequest` when the plan would be another now.
+    /// - Throws: as ``plan(_:)``; nothing was begun then. `invalidRequest` when the plan would be another now;
+    ///   `incompatibleVersion` where all coordinators are of an earlier version, which would not look at it.
     public func begin(
         _ request: OperationRequest,
         planned plan: String? = nil
@@ -112,7 +113,8 @@ extension MienClient {
     ///   - isPlan: only tell what would come of it.
     ///   - confirmed: what came of it when that was asked for, and nothing else is to; nil for whatever does.
     /// - Throws: `unavailable` when no replica is there, a coordinator has just begun, or something else would come of
-    ///   it than was confirmed; `notFound`, `invalidRequest` for a shard that is not there.
+    ///   it than was confirmed; `notFound`, `invalidRequest` for a shard that is not there; `incompatibleVersion`
+    ///   where all coordinators are of an earlier version, which would not look at what was confirmed.
     public func acceptRecord(
         of collection: String,
         shard: Int,
@@ -138,7 +140,8 @@ extension MienClient {
     ///   - confirmed: what came of it when that was asked for: nothing that gives up more is to, and what was done
     ///     already is answered as done; nil for whatever comes of it, be it an empty shard.
     /// - Throws: `invalidRequest` when nothing is lost, and for a shard that is not there; `notFound`; `unavailable`
-    ///   when something else would come of it than was confirmed.
+    ///   when something else would come of it than was confirmed; `incompatibleVersion` where all coordinators are of
+    ///   an earlier version, which would not look at that.
     public func recoverShard(
         of collection: String,
         shard: Int,
@@ -146,7 +149,15 @@ extension MienClient {
         confirmed: ShardRecovery? = nil
     ) async throws(MienClientError) -> ShardRecovery {
         var request = RecoverShard(collection: collection, shardIndex: try ShardNumber.wire(shard), isPlan: isPlan)
-        if let confirmed, let epoch = confirmed.epoch {
+        if let confirmed {
+            guard let epoch = confirmed.epoch else {
+                throw MienClientError(
+                    code: .incompatibleVersion,
+                    message: "The coordinator that told what would come of it is of an earlier version, and would not "
+                        + "look at what was confirmed; bring it up to date first.",
+                    hasNoEffect: true
+                )
+            }
             request.confirmed = RecoverShard.Confirmation(epoch: epoch, primary: nil, sequence: 0)
             if !confirmed.isEmpty, let leader = confirmed.replicas.first(where: \.isPrimary) {
                 request.confirmed?.primary = try Self.worker(leader.workerID)
@@ -155,7 +166,10 @@ extension MienClient {
         }
         var recovery = ShardRecovery(try await caller.call(request), of: shard)
         // Of what was done before nobody has kept whose they were.
-        if recovery.lostWorkerIDs.isEmpty, let confirmed { recovery.lostWorkerIDs = confirmed.lostWorkerIDs }
+        if recovery.lostWorkerIDs.isEmpty, let confirmed {
+            recovery.lostWorkerIDs = confirmed.lostWorkerIDs
+            recovery.awayWorkerIDs = confirmed.awayWorkerIDs
+        }
         return recovery
     }
 
@@ -167,9 +181,9 @@ extension MienClient {
 
     /// The faces of these losses are back: answers do not tell of them any more.
     ///
-    /// - Parameter losses: as ``losses(of:)`` told them; one that came since stays, unless a coordinator of an earlier
-    ///   version is asked, which forgets all.
+    /// - Parameter losses: as ``losses(of:)`` told them; one that came since stays.
     /// - Returns: those that are left.
+    /// - Throws: also `incompatibleVersion` where all coordinators are of an earlier version, which would forget all.
     public func settle(
         _ losses: [AcceptedLoss],
         of collection: String

@@ -41,7 +41,8 @@ public struct MienClientError: Error, Hashable, Sendable {
         public static let alreadyExists = Code("alreadyExists")
         /// The token or the certificate is not accepted.
         public static let unauthenticated = Code("unauthenticated")
-        /// Client and cluster have no protocol version in common.
+        /// Client and cluster have no protocol version in common; or the cluster is of an earlier version, which would
+        /// not look at what the request must not be done without.
         public static let incompatibleVersion = Code("incompatibleVersion")
         public static let limitExceeded = Code("limitExceeded")
         /// The embeddings are of another model than the collection's.

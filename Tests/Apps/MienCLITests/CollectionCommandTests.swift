@@ -54,9 +54,9 @@ import WireProtocol
                     index       not needed yet: searches compare every embedding
                     created     2026-01-01T00:00:00.123Z
 
-                    shard  faces  fresh  dead rows  codes  worker                                state
-                        0      0      0          0  none   00000000-0000-0007-0000-000000000000  serving
-                        1      0      0          0  none   00000000-0000-0007-0000-000000000001  serving
+                    shard  faces  fresh  dead rows  codes  worker          state
+                        0      0      0          0  none   127.0.0.1:7401  serving
+                        1      0      0          0  none   127.0.0.1:7402  serving
 
                     """
             )
@@ -118,7 +118,7 @@ import WireProtocol
                 "copies      3 of each shard",
                 "durability  single copy: writes go on while only one copy is in sync",
                 "shard  copy on worker                        role         last write  behind  state",
-                "    0  00000000-0000-0007-0000-000000000001  primary              70       0  serving",
+                "    0  127.0.0.1:7402                        primary              70       0  serving",
                 "    0  00000000-0000-0007-0000-000000000002  in sync              68       2  serving",
                 "    1  00000000-0000-0007-0000-000000000003  catching up           9      61  missing",
             ] { #expect(result.outputLines.contains(line[...]), "\(result.output)") }
@@ -197,9 +197,9 @@ import WireProtocol
                     codebook    generation 3, trained on 20000 faces
                     created     2026-01-01T00:00:00.123Z
 
-                    shard  faces  fresh  dead rows  codes  worker                                state
-                        0      0      0          0  none   00000000-0000-0007-0000-000000000000  serving
-                        1      0      0          0  none   00000000-0000-0007-0000-000000000001  serving
+                    shard  faces  fresh  dead rows  codes  worker          state
+                        0      0      0          0  none   127.0.0.1:7401  serving
+                        1      0      0          0  none   127.0.0.1:7402  serving
 
                     recall  from 0.25  from 0.75
                     0.5        1.25 %          -
@@ -228,7 +228,7 @@ import WireProtocol
             let first = await mienCommand(["collection", "describe", "people", "--coordinator", address])
             for line in [
                 "training    generation 4, centroids 43 %, for 12.3 s",
-                "trainer     worker 00000000-0000-0007-0000-000000000001",
+                "trainer     worker at 127.0.0.1:7402",
             ] {
                 #expect(first.outputLines.contains { $0 == line }, "\(first.output)")
             }
@@ -283,7 +283,7 @@ import WireProtocol
             for line in [
                 "because      searches missed more mates than the calibration promised, at 200000 faces",
                 "live recall  95.00 % of 1000 mated probes, 50 missed (93.46 to 96.27 %)",
-                "correction   3.53 times as many mates missed as promised; searches visit more",
+                "correction   3.53 times as many mates missed as promised; searches for about that recall visit more",
             ] { #expect(result.outputLines.contains(line[...]), "\(result.output)") }
             let json = await mienCommand(["collection", "list", "--json", "--coordinator", address])
             #expect(json.output.contains(#""live_recall":{"recall":0.95,"low":0.93"#), "\(json.output)")

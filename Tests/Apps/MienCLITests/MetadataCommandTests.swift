@@ -94,7 +94,7 @@ struct MetadataCommandTests {
             #expect(refused.status == 65 && refused.error.contains("It is another record."), "\(refused)")
             #expect(refused.output.contains("\"index\": 0") && !refused.output.contains("\"index\": 1"), "\(refused)")
 
-            // A coordinator of an earlier version does not look at what was confirmed, or another leads since.
+            // Another leads since.
             let other = NodeID(high: 9, low: 2)
             var another = older
             (another.primary, another.replicas) = (other, [.init(worker: other, sequence: 50)])

@@ -93,6 +93,34 @@ struct OperationCommandTests {
         }
     }
 
+    /// Its name is gone with it.
+    @Test func anOperationOfADeletedCollectionSaysThatThatIsGone() async throws {
+        try await ToyCluster.run { cluster, address in
+            let operation = OperationDescription(
+                id: OperationID(high: 1, low: 2),
+                kind: .copies,
+                collection: nil,
+                state: .done,
+                created: Timestamp(milliseconds: 1),
+                steps: []
+            )
+            cluster.change { $0.operations = [operation] }
+            let text = await mienCommand(["operations", "--coordinator", address]).output
+            #expect(text.contains("other number of copies of a collection that is gone, done"), "\(text)")
+        }
+    }
+
+    @Test func whatCannotBePlannedIsAnsweredWithWhatCan() async {
+        for words in [["backup", "create", "people"], ["shard", "pin", "people", "0"], ["nothing"], []] {
+            let plan = await mienCommand(["plan"] + words)
+            #expect(plan.status == 64 && plan.error.contains("drain, decommission, recommission"), "\(plan)")
+            #expect(!plan.error.contains("--to"), "\(plan)")
+        }
+        // What one of these lacks is said.
+        let incomplete = await mienCommand(["plan", "shard", "split"])
+        #expect(incomplete.status == 64 && incomplete.error.contains("Missing expected argument"), "\(incomplete)")
+    }
+
     /// They are in the records, and nobody but the command gets on with them.
     @Test func collectionsThatAreBeingRestoredAreNamed() async throws {
         try await ToyCluster.run { cluster, address in

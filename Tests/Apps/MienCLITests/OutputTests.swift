@@ -18,6 +18,19 @@ import mien
         )
     }
 
+    @Test func whatOthersSaySteersNoTerminal() async throws {
+        #expect("a\u{1B}[2Jb\u{7}\r\u{9B}c\u{0}é\nd".shown() == "a [2Jb   c é\nd")
+        try await ToyCluster.run { cluster, address in
+            cluster.change { $0.storeProblem = "it is full\u{1B}]0;pwned\u{7}\r" }
+            let status = await mienCommand(["status", "--coordinator", address])
+            #expect(status.error == "mien: it is full ]0;pwned  \n")
+            let top = await mienCommand(["top", "--once", "--interval", "0.05", "--coordinator", address])
+            #expect(top.output.contains("! it is full ]0;pwned  \n"), "\(top)")
+        }
+        let parsed = await mienCommand(["status", "--workers", "\u{1B}[2J"])
+        #expect(parsed.status == 64 && parsed.error.contains("[2J") && !parsed.error.contains("\u{1B}"), "\(parsed)")
+    }
+
     @Test func largeNumbersAreByThousands() {
         let texts = [0, 950, 1000, 12_345, 3.44e6, 9.99e8, 2e9].map(NumberText.thousands)
         #expect(texts == ["0", "950", "1 k", "12 k", "3.4 M", "999 M", "2 G"])

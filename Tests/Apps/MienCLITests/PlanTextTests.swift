@@ -115,7 +115,7 @@ struct PlanTextTests {
             127.0.0.1:7403  1.0 GiB  512 MiB    1.5 GiB    100 GiB      128 MiB
 
             1.5 GiB to copy, about 36.0 s at 43 MiB/s.
-            No copy was seen since this coordinator started, so that the rate is assumed.
+            No copy large enough to tell (8 MiB) was seen since this coordinator started, so that the rate is assumed.
             Each worker has part in one copy at a time: coordinator.copies_per_worker.
             Nothing was changed.
             To begin just this: mien apply 0f0e4c2a91d37b68 drain 127.0.0.1:7401
@@ -139,7 +139,8 @@ struct PlanTextTests {
             127.0.0.1:7402  1.0 GiB    0 B    1.0 GiB    100 GiB      128 MiB
 
             2.0 GiB to copy, about 16.0 s at 64 MiB/s.
-            No split or merge was seen since this coordinator started, so that their rate is assumed.
+            No split or merge large enough to tell (8 MiB) was seen since this coordinator started, so that their rate \
+            is assumed.
             Each worker has part in one copy at a time: coordinator.copies_per_worker.
             Nothing was changed.
             To begin just this: mien apply 0f0e4c2a91d37b68 shard split people 0
@@ -154,7 +155,8 @@ struct PlanTextTests {
         let plan = try plan(.drain(workers[0]), in: view, limits: .init(copiesPerWorker: 2))
         #expect(
             plan.remarks == [
-                "No copy was seen since this coordinator started, so that the rate is assumed.",
+                "No copy large enough to tell (8 MiB) was seen since this coordinator started, so that the rate is "
+                    + "assumed.",
                 "Workers make a copy first, and send it no faster than worker.copy_rate.",
                 "Each worker has part in 2 copies at a time: coordinator.copies_per_worker.",
             ]

@@ -115,6 +115,23 @@ struct RestoreCommandTests {
         }
     }
 
+    @Test func whatTheClusterSaysOfTheEndOfARestorationIsNotContradicted() async throws {
+        let folder = try backup()
+        try await restoring(folder, beside: "people") { cluster, restore in
+            cluster.change { state in
+                state.erasureKey = Self.key
+                state.restorationEnd = WireStatus(.corruptPartition, "It is damaged. Delete it and restore again.")
+            }
+            let damaged = await mienCommand(restore)
+            #expect(damaged.status == 74 && damaged.error.contains("Delete it and restore again"), "\(damaged)")
+            #expect(!damaged.error.contains("goes on with it") && !damaged.error.contains("was begun"), "\(damaged)")
+            cluster.change { $0.restorationEnd = WireStatus(.internalError, "Its answer was lost.") }
+            let lost = await mienCommand(restore)
+            #expect(lost.status == 70 && lost.error.contains("'again' may have ended; the same command"), "\(lost)")
+            #expect(!lost.error.contains("answers nothing"), "\(lost)")
+        }
+    }
+
     /// What the others tell is left out all the same.
     @Test func aShardOfTheCollectionItselfThatTellsNothingIsNamed() async throws {
         let folder = try backup()

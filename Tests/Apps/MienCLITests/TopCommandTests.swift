@@ -1,3 +1,4 @@
+import ClusterModel
 import FaceModel
 import Testing
 import mien
@@ -17,6 +18,19 @@ import mien
             #expect(lines.contains { $0.hasPrefix("! the worker at 127.0.0.1:7402 is missing") })
             // Once there are rates, nothing more is asked.
             #expect(cluster.current.statusCount == 2)
+        }
+    }
+
+    @Test func whoIsToHaveNoReplicasIsToldApart() async throws {
+        try await ToyCluster.run { cluster, address in
+            cluster.change {
+                $0.workersAreLive = [true, false]
+                $0.standings = [0: .draining, 1: .decommissioned]
+            }
+            let result = await mienCommand(["top", "--interval", "0.05", "--once", "--coordinator", address])
+            let lines = result.outputLines.map { $0.split(separator: " ").joined(separator: " ") }
+            #expect(lines.contains { $0.hasPrefix("127.0.0.1:7401 live, drained") }, "\(lines)")
+            #expect(lines.contains { $0.hasPrefix("127.0.0.1:7402 silent 12.0 s, decommissioned") }, "\(lines)")
         }
     }
 

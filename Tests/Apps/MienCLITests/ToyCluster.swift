@@ -19,6 +19,8 @@ final class ToyCluster: RequestHandler {
         var faces: [String: [FaceID: Stored]] = [:]
         /// Collections that are being restored, and from what.
         var restorations: [String: String] = [:]
+        /// What the comparison at a restoration's end comes to; nil where none is begun.
+        var restorationEnd: WireStatus?
         var sequence: UInt64 = 0
         var workersAreLive = [true, true]
         /// Of those that are not active.
@@ -85,6 +87,10 @@ final class ToyCluster: RequestHandler {
         var erasureKey = ErasureKey(high: 1, low: 1)
         /// Shards whose ledgers of erasures nobody can read.
         var unreadLedgers: Set<UInt32> = []
+        /// What reading any replica finds.
+        var finding = ShardVerified.Finding.sound
+        /// More about it, as a sentence.
+        var findingDetail: String?
         /// Shards of which no replica can be verified.
         var unverifiedShards: Set<UInt32> = []
         /// Any change of one is answered by it as it is.
@@ -183,9 +189,10 @@ final class ToyCluster: RequestHandler {
                     .init(
                         worker: worker(Int(message.shardIndex)),
                         isPrimary: true,
-                        finding: .sound,
+                        finding: state.finding,
                         sequence: state.sequence,
-                        faceCount: 3
+                        faceCount: 3,
+                        detail: state.findingDetail
                     )
                 ]
             )
@@ -265,6 +272,13 @@ final class ToyCluster: RequestHandler {
                 throw WireStatus(.notFound, "there is no such operation")
             }
             return operation
+        case .beginRestore(let message) where state.restorationEnd != nil:
+            let name = message.configuration.name
+            state.collections[name] = message.configuration
+            state.restorations[name] = message.backup
+            return try description(name, state)
+        case .finishRestore:
+            throw state.restorationEnd ?? WireStatus(.invalidRequest, "a coordinator does not answer this")
         case .getClusterStatus:
             state.statusCount += 1
             return try status(state)

@@ -1,4 +1,5 @@
 import Testing
+import WireProtocol
 
 struct VerifyCommandTests {
     @Test func everyShardIsShown() async throws {
@@ -10,6 +11,24 @@ struct VerifyCommandTests {
             #expect(text.status == 0 && text.outputLines.count { $0.contains("sound") } == 2, "\(text)")
             let json = await mienCommand(verify + ["--json"])
             #expect(json.status == 0 && json.output.contains("\"sound\": true"), "\(json)")
+        }
+    }
+
+    @Test func whatIsDamagedIsToldWholeAndHowItIsMended() async throws {
+        try await ToyCluster.run { cluster, address in
+            let create = ["collection", "create", "people", "--dimension", "64", "--model", "m"]
+            #expect(await mienCommand(create + ["--coordinator", address]).status == 0)
+            let cause = String(repeating: "The page is not what was written. ", count: 8) + "It is the last sentence."
+            cluster.change { state in
+                state.finding = .damaged
+                state.findingDetail = cause
+            }
+            let found = await mienCommand(["verify", "people", "--coordinator", address])
+            #expect(found.status == 1 && found.output.contains(cause), "\(found)")
+            let last = "'mien verify people --repair' has what is damaged or different made anew."
+            #expect(found.outputLines.last.map(String.init) == last)
+            let kept = await mienCommand(["verify", "people", "--repair", "--coordinator", address])
+            #expect(kept.status == 1 && !kept.output.contains("made anew"), "\(kept)")
         }
     }
 

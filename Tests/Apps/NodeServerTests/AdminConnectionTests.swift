@@ -4,6 +4,7 @@ import NIOPosix
 import NodeConfiguration
 import NodeServer
 import Observability
+import Synchronization
 import Testing
 
 /// The connections of a node's endpoint for people and monitors, none of which asks for a token.
@@ -61,39 +62,145 @@ struct AdminConnectionTests {
         }
     }
 
-    /// They ask for more than any socket's buffers hold, one request behind the other, and read none of it.
-    @Test(.timeLimit(.minutes(2))) func whoAsksAndDoesNotReadKeepsNoPlace() async throws {
-        let problem = String(repeating: "x", count: 1 << 20)
+    private final class Count: Sendable {
+        let value = Atomic(0)
+    }
+
+    /// Few places.
+    private static func limits(_ change: (inout AdminConnectionLimits) -> Void = { _ in }) -> AdminConnectionLimits {
+        var limits = AdminConnectionLimits()
+        limits.count = 2
+        change(&limits)
+        return limits
+    }
+
+    /// Runs an endpoint for the time of the body, which is given its port.
+    private static func withEndpoint(
+        _ limits: AdminConnectionLimits,
+        problem: String? = nil,
+        _ body: (Int) async throws -> Void
+    ) async throws {
         let endpoint = AdminEndpoint(
             AdminListener(address: NetworkAddress(host: "127.0.0.1", port: 0), isAutomatic: false),
             metrics: MetricRegistry(),
-            problems: { [problem] },
+            problems: { problem.map { [$0] } ?? [] },
             protection: (nil, nil),
-            connectionLimit: 2,
-            connectionTime: .seconds(1),
-            group: Self.group,
+            limits: limits,
+            group: group,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )
         let running = Task { try await endpoint.run() }
-        let address = await endpoint.address()
-        let port = try #require(address?.split(separator: ":").last.flatMap { Int($0) })
-        var deaf: [any Channel] = []
-        for _ in 0..<2 {
-            let channel = try await ClientBootstrap(group: Self.group)
-                .channelOption(.autoRead, value: false)
-                .channelOption(.socketOption(.so_rcvbuf), value: 4096)
-                .connect(host: "127.0.0.1", port: port).get()
-            let requests = String(repeating: Self.request("/readyz", closes: false), count: 32)
-            try await channel.writeAndFlush(ByteBuffer(string: requests))
-            deaf.append(channel)
+        do {
+            let address = await endpoint.address()
+            try await body(try #require(address?.split(separator: ":").last.flatMap { Int($0) }))
+        } catch {
+            running.cancel()
+            _ = await running.result
+            throw error
         }
-        var answer = ""
-        for _ in 0..<9 where !answer.hasPrefix("HTTP/1.1 200") {
-            answer = try await Self.get("/healthz", port: port)
-        }
-        #expect(answer.hasPrefix("HTTP/1.1 200") && answer.hasSuffix("alive\n"), "\(answer.prefix(200))")
-        for channel in deaf { try? await channel.close().get() }
         running.cancel()
         _ = await running.result
+    }
+
+    private static func silent(port: Int) async throws -> any Channel {
+        try await ClientBootstrap(group: group).connect(host: "127.0.0.1", port: port).get()
+    }
+
+    private static func expectAlive(port: Int) async throws {
+        let answer = try await get("/healthz", port: port)
+        #expect(answer.hasPrefix("HTTP/1.1 200") && answer.hasSuffix("alive\n"), "\(answer.prefix(200))")
+    }
+
+    /// They ask for more than any socket's buffers hold, one request behind the other, and read none of it.
+    @Test(.timeLimit(.minutes(2))) func whoAsksAndDoesNotReadKeepsNoPlace() async throws {
+        let problem = String(repeating: "x", count: 1 << 20)
+        let limits = Self.limits {
+            $0.time = .seconds(1)
+            $0.idleTime = .seconds(600)
+            $0.patience = .seconds(600)
+        }
+        try await Self.withEndpoint(limits, problem: problem) { port in
+            var deaf: [any Channel] = []
+            for _ in 0..<2 {
+                let channel = try await ClientBootstrap(group: Self.group)
+                    .channelOption(.autoRead, value: false)
+                    .channelOption(.socketOption(.so_rcvbuf), value: 4096)
+                    .connect(host: "127.0.0.1", port: port).get()
+                let requests = String(repeating: Self.request("/readyz", closes: false), count: 32)
+                try await channel.writeAndFlush(ByteBuffer(string: requests))
+                deaf.append(channel)
+            }
+            var answer = ""
+            for _ in 0..<9 where !answer.hasPrefix("HTTP/1.1 200") {
+                answer = try await Self.get("/healthz", port: port)
+            }
+            #expect(answer.hasPrefix("HTTP/1.1 200") && answer.hasSuffix("alive\n"), "\(answer.prefix(200))")
+            for channel in deaf {
+                try await channel.setOption(.autoRead, value: true).get()
+                try await channel.closeFuture.get()
+            }
+        }
+    }
+
+    /// With the times of every day, under which forty of them once kept a probe waiting for ten minutes.
+    @Test(.timeLimit(.minutes(2))) func whoSaysNothingKeepsNoProbeWaiting() async throws {
+        try await Self.withEndpoint(Self.limits()) { port in
+            let strangers = Task {
+                await withDiscardingTaskGroup { strangers in
+                    for _ in 0..<40 {
+                        strangers.addTask {
+                            // Where one is closed another one comes.
+                            while !Task.isCancelled {
+                                guard let channel = try? await Self.silent(port: port) else { return }
+                                await withTaskCancellationHandler {
+                                    try? await channel.closeFuture.get()
+                                } onCancel: {
+                                    channel.close(promise: nil)
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            for _ in 0..<3 {
+                try await Task.sleep(for: .milliseconds(500))
+                try await Self.expectAlive(port: port)
+            }
+            strangers.cancel()
+            await strangers.value
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2))) func theOldestGiveWayWhenThereAreTooMany() async throws {
+        let limits = Self.limits {
+            $0.bound = 4
+            $0.patience = .seconds(600)
+            $0.firstRequestTime = .seconds(600)
+            $0.idleTime = .seconds(600)
+            $0.time = .seconds(600)
+        }
+        try await Self.withEndpoint(limits) { port in
+            let closed = Count()
+            var silent: [any Channel] = []
+            for _ in 0..<6 {
+                let channel = try await Self.silent(port: port)
+                channel.closeFuture.whenComplete { _ in closed.value.add(1, ordering: .relaxed) }
+                silent.append(channel)
+            }
+            while closed.value.load(ordering: .relaxed) < 2 { try await Task.sleep(for: .milliseconds(5)) }
+            try await Self.expectAlive(port: port)
+            for channel in silent { try? await channel.close().get() }
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2))) func whoAsksForNothingIsClosedInTime() async throws {
+        let limits = Self.limits {
+            $0.firstRequestTime = .milliseconds(100)
+            $0.idleTime = .seconds(600)
+            $0.time = .seconds(600)
+        }
+        try await Self.withEndpoint(limits) { port in
+            try await Self.silent(port: port).closeFuture.get()
+        }
     }
 }

@@ -35,10 +35,18 @@ struct BackupListCommand: ConsoleCommand {
             let document = archive ? ArchiveReport.json(chains, catalogue) : BackupReport.json(catalogue)
             console.writeOutput(document.document)
         } else {
-            if !archive { console.writeOutput(BackupReport.table(catalogue)) }
-            if archive || !chains.isEmpty {
+            if !archive {
+                if catalogue.entries.isEmpty, catalogue.damaged.isEmpty {
+                    console.line("There are no backups in \(place).")
+                } else {
+                    console.writeOutput(BackupReport.table(catalogue))
+                }
+            }
+            if !chains.isEmpty {
                 if !archive { console.line("") }
                 console.writeOutput(ArchiveReport.table(chains, catalogue))
+            } else if archive {
+                console.line("There is no archived log in \(place).")
             }
         }
         if let problem = catalogue.problem { throw problem }

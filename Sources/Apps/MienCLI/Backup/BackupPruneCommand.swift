@@ -12,6 +12,7 @@ struct BackupPruneCommand: ConsoleCommand {
               mien backup prune /backups --older-than 30d
               mien backup prune /backups --keep 0 --older-than 90d --dry-run
               mien backup prune /backups --backup people-20261126T231500123Z-3f2a9c1b
+              mien backup prune /backups --archive-of people --yes
 
             With --keep the newest so many of each collection stay; with --older-than only those go that are at least \
             so old; with both, those go that neither keeps. With neither only blocks go that no backup needs: what \
@@ -19,7 +20,9 @@ struct BackupPruneCommand: ConsoleCommand {
             stays, in volumes of some hundred segments. In an object store blocks of the last day stay in any case. A \
             place with a manifest that cannot be read is left as it is: what that backup needs is not known. With \
             --backup just the named ones go, such a one among them. The last backup of a collection, and one that \
-            cannot be read, goes with --yes only.
+            cannot be read, goes with --yes only. With --archive-of goes the whole archived log of a collection that \
+            is gone, and nothing else: the newest volume of a log stays otherwise. It is refused while a backup of \
+            that collection is there, and for an hour after the log was written to last.
             """
     )
 
@@ -35,7 +38,15 @@ struct BackupPruneCommand: ConsoleCommand {
     var age: Int?
     @Option(help: "Remove this backup, and no other; may be repeated.", transform: BackupArgument.backup)
     var backup: [String] = []
-    @Flag(help: "Remove the last backup of a collection, and one that cannot be read, too.")
+    @Option(
+        name: .customLong("archive-of"),
+        help: ArgumentHelp(
+            "Remove the whole archived log of this collection, by its name or identity.",
+            valueName: "collection"
+        )
+    )
+    var archivedCollection: String?
+    @Flag(help: "Remove the last backup of a collection, one that cannot be read, and a whole archived log, too.")
     var yes = false
     @Flag(help: "Only say what would go.")
     var dryRun = false
@@ -47,6 +58,9 @@ struct BackupPruneCommand: ConsoleCommand {
         if !backup.isEmpty, keep != nil || age != nil {
             throw ValidationError("Give either --backup, or --keep and --older-than.")
         }
+        if archivedCollection != nil, !backup.isEmpty || keep != nil || age != nil {
+            throw ValidationError("Give --archive-of without --backup, --keep and --older-than.")
+        }
     }
 
     /// Age from which a block may go that may be a backup's under way.
@@ -54,6 +68,7 @@ struct BackupPruneCommand: ConsoleCommand {
 
     func run(on console: Console) async throws(CommandFailure) {
         try await withStore(place, on: console) { store async throws(CommandFailure) in
+            if let archivedCollection { return try await pruneArchive(of: archivedCollection, store, console) }
             try await run(store, console)
         }
     }

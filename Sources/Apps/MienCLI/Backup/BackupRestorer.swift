@@ -79,37 +79,83 @@ struct BackupRestorer {
         guard let id = CollectionID(info.id) else {
             throw CommandFailure(.internalError, "the collection's id is no id")
         }
-        try await sendCodebook(of: entry, to: configuration.name)
-        let sums = try await send(manifest, to: id, named: configuration.name)
-        var (old, new) = (
-            [UInt128](repeating: 0, count: FaceContribution.sliceCount),
-            [UInt128](repeating: 0, count: FaceContribution.sliceCount)
-        )
-        for (slice, sum) in sums.old { old[slice] &+= sum }
-        for (slice, sum) in sums.new { new[slice] &+= sum }
-        guard old == manifest.slices, sums.faceCount == manifest.faceCount else {
-            throw CommandFailure(
-                .badData,
-                "\(store.path(of: BackupName.manifest(of: entry.name))) is damaged: its blocks do not add up to what "
-                    + "it says; \(configuration.name) is not whole and answers nothing, and 'mien collection delete' "
-                    + "removes it"
-            )
+        let sums: BlockSums
+        do throws(CommandFailure) {
+            sums = try await fill(id, as: configuration, from: entry)
+        } catch {
+            var failure = error
+            failure.message += "\n" + wayOut(of: failure, from: entry, to: configuration.name)
+            throw failure
         }
-        let patient = client.with(calls: .init(timeout: Self.finishTimeout, retryDuration: .seconds(60)))
-        let (slices, restoration) = (new, name(of: entry))
-        _ = try await calling { () async throws(MienClientError) in
-            try await patient.finishRestore(
-                configuration.name,
-                backup: restoration,
-                faceCount: sums.restoredCount,
-                slices: slices
-            )
-        }
+        try await finish(configuration.name, with: sums, from: entry)
         return RestoreOutcome(
             faceCount: sums.restoredCount,
             erasedCount: sums.erasedCount,
             time: ContinuousClock.now - start
         )
+    }
+
+    /// Has what was put back compared, so that the collection serves.
+    private func finish(
+        _ collection: String,
+        with sums: BlockSums,
+        from entry: BackupCatalogue.Entry
+    ) async throws(CommandFailure) {
+        var slices = [UInt128](repeating: 0, count: FaceContribution.sliceCount)
+        for (slice, sum) in sums.new { slices[slice] &+= sum }
+        let patient = client.with(calls: .init(timeout: Self.finishTimeout, retryDuration: .seconds(60)))
+        do throws(MienClientError) {
+            _ = try await patient.finishRestore(
+                collection,
+                backup: name(of: entry),
+                faceCount: sums.restoredCount,
+                slices: slices
+            )
+        } catch {
+            var failure = CommandFailure(error)
+            switch error.code {
+            // The cluster says itself what to do.
+            case .invalidRequest, .corruptData, .notFound: break
+            default:
+                failure.message +=
+                    "\nthe restoration of '\(collection)' may have ended; the same command tells: it goes on with it, "
+                    + "or says that the collection exists already"
+            }
+            throw failure
+        }
+    }
+
+    /// What to do about a collection whose restoration was begun, and failed before all had been sent.
+    private func wayOut(of failure: CommandFailure, from entry: BackupCatalogue.Entry, to name: String) -> String {
+        let begun = "the collection '\(name)' was begun, and answers nothing until its restoration has ended: "
+        let deletion = "'mien collection delete \(name)' removes it"
+        guard failure.status == .badData else {
+            return begun + "the same command goes on with it, and \(deletion)"
+        }
+        return begun + "\(deletion). 'mien backup verify \(store.place)' tells which backups are sound; "
+            + "'mien backup create \(entry.collection) --to \(store.place) --full' writes a block anew as far as that "
+            + "collection still has what is in it"
+    }
+
+    /// Puts all that there is into a collection whose restoration has been begun.
+    private func fill(
+        _ id: CollectionID,
+        as configuration: CollectionConfiguration,
+        from entry: BackupCatalogue.Entry
+    ) async throws(CommandFailure) -> BlockSums {
+        let manifest = entry.manifest
+        try await sendCodebook(of: entry, to: configuration.name)
+        let sums = try await send(manifest, to: id, named: configuration.name)
+        var old = [UInt128](repeating: 0, count: FaceContribution.sliceCount)
+        for (slice, sum) in sums.old { old[slice] &+= sum }
+        guard old == manifest.slices, sums.faceCount == manifest.faceCount else {
+            throw CommandFailure(
+                .badData,
+                "\(store.path(of: BackupName.manifest(of: entry.name))) is damaged: its blocks do not add up to what "
+                    + "it says"
+            )
+        }
+        return sums
     }
 
     /// Whether all blocks are there and of their size, before anything is made of them.

@@ -70,7 +70,7 @@ struct BackupVerifyCommand: ConsoleCommand {
         if json {
             console.writeOutput(JSONValue.array(findings.map(json)).document)
         } else {
-            for finding in findings { console.line(text(finding)) }
+            for finding in findings { console.line(text(finding).shown()) }
             if findings.isEmpty { console.line("There are no backups in \(place).") }
         }
         guard findings.allSatisfy({ $0.problem == nil }) else { throw CommandFailure(.badData) }

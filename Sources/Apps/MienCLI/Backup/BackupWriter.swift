@@ -27,9 +27,9 @@ struct BackupOutcome {
 struct BackupWriter {
     private static let shardsAtOnce = 4
     private static let pollInterval = Duration.milliseconds(100)
-    /// Between two signs that snapshots are still wanted: a worker removes one that nobody asks for in ten minutes, and
-    /// some wait their turn for longer.
-    private static let signInterval = Duration.seconds(60)
+    /// Between two signs that snapshots are still wanted: a worker removes one that nobody asks for in ten minutes, or
+    /// in two where there is no room for others, and some wait their turn for longer.
+    private static let signInterval = Duration.seconds(30)
     /// A face's record beside its embedding, for the progress.
     private static let recordByteCount: UInt64 = 80
 
@@ -375,7 +375,8 @@ struct BackupWriter {
             copy = try await client.codebook(of: collection, limit: BackupManifest.Codebook.longestByteCount)
         } catch {
             console.writeError(
-                "mien: the codebook is not in the backup, and a restored collection trains its own: \(error.message)\n"
+                "mien: the codebook is not in the backup, and a restored collection trains its own: "
+                    + "\(error.message.shown())\n"
             )
             return nil
         }

@@ -129,7 +129,16 @@ enum LedgerReading {
         }
     }
 
-    static func write(_ ledger: ErasureLedger, toFile path: String) throws(CommandFailure) {
+    /// Puts a ledger into a file, in place of one of the same collection that tells nothing more.
+    ///
+    /// - Parameter loss: when faces of the collection were last given up. An export from before is the only one that
+    ///   tells for certain what was deleted before.
+    static func write(
+        _ ledger: ErasureLedger,
+        toFile path: String,
+        latestLoss loss: Timestamp?
+    ) throws(CommandFailure) {
+        if isFile(path) { try checkReplacement(ofFile: path, by: ledger, latestLoss: loss) }
         let (folder, name) = parts(of: path)
         do throws(BackupError) {
             // A file that no restore reads must not look like one.
@@ -140,6 +149,37 @@ enum LedgerReading {
         } catch {
             throw CommandFailure(error)
         }
+    }
+
+    private static func checkReplacement(
+        ofFile path: String,
+        by ledger: ErasureLedger,
+        latestLoss loss: Timestamp?
+    ) throws(CommandFailure) {
+        let former: ErasureLedger
+        do throws(CommandFailure) {
+            former = try self.ledger(inFile: path)
+        } catch {
+            throw CommandFailure(
+                .no,
+                "'\(path)' is there already and cannot be read as a ledger: nothing was written; name another file, or "
+                    + "remove it: \(error.message)"
+            )
+        }
+        let what: String
+        if former.collection != ledger.collection || former.keyMark != ledger.keyMark {
+            what = "is of another collection, \(former.name) with the id \(former.collection)"
+        } else if let loss, former.since < loss {
+            what =
+                "reaches back to \(text(former.since)), before faces of \(ledger.name) were given up at \(text(loss))"
+        } else {
+            let count = ledger.missingCount(of: former)
+            guard count > 0 else { return }
+            what =
+                "has \(NumberText.counted(count, "erasure")) that the ledger of \(ledger.name) has not any more, and "
+                + "should have"
+        }
+        throw CommandFailure(.no, "'\(path)' \(what): nothing was written; keep it, and name another file")
     }
 
     static func isFile(_ path: String) -> Bool {

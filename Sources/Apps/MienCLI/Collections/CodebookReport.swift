@@ -56,7 +56,10 @@ enum CodebookReport {
         }
         if standing.missRatio > 1 {
             let times = NumberText.fixed(standing.missRatio, 2)
-            facts.append(["correction", "\(times) times as many mates missed as promised; searches visit more"])
+            facts.append([
+                "correction",
+                "\(times) times as many mates missed as promised; searches for about that recall visit more",
+            ])
         }
         return facts
     }

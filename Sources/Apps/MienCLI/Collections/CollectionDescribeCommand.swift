@@ -20,9 +20,12 @@ struct CollectionDescribeCommand: ConsoleCommand {
     func run(on console: Console) async throws(CommandFailure) {
         let client = try connection.client(on: console)
         let collection = try await calling { () async throws(MienClientError) in try await client.describe(name) }
-        console.writeOutput(
-            connection.json ? CollectionReport.json(collection).document : CollectionReport.text(collection)
-        )
+        if connection.json {
+            console.writeOutput(CollectionReport.json(collection).document)
+        } else {
+            let names = await WorkerName.addresses(by: client)
+            console.writeOutput(CollectionReport.text(collection, names).shown())
+        }
         await client.close()
     }
 }

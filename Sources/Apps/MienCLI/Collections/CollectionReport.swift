@@ -81,7 +81,8 @@ enum CollectionReport {
         options.minimumInSync == 1 ? "single copy" : "\(options.minimumInSync) copies"
     }
 
-    static func text(_ collection: CollectionInfo) -> String {
+    /// - Parameter names: the workers' addresses by their identities; one that is missing is shown by its identity.
+    static func text(_ collection: CollectionInfo, _ names: [String: String] = [:]) -> String {
         let options = collection.options
         var facts = TextTable([.init("", leastWidth: 10), .init("", widthLimit: 86)])
         facts.append(["collection", options.name])
@@ -104,21 +105,22 @@ enum CollectionReport {
                 "generation \(training.generation), \(stageText(training)), "
                     + "for \(NumberText.duration(training.elapsed))",
             ])
-            facts.append(["trainer", "worker \(training.workerID)"])
+            let trainer = names[training.workerID].map { "at \($0)" } ?? training.workerID
+            facts.append(["trainer", "worker \(trainer)"])
         }
         facts.append(["created", TimeText.text(collection.created)])
         var shards = TextTable([
             .init("shard", .right), .init("faces", .right), .init("fresh", .right), .init("dead rows", .right),
-            .init("codes"), .init("worker"), .init("state"),
+            .init("codes"), .init("worker", widthLimit: 64), .init("state"),
         ])
         for shard in collection.shards {
             shards.append([
                 "\(shard.index)", "\(shard.faceCount)", "\(shard.freshCount)", "\(shard.tombstoneCount)",
-                codes(shard), shard.workerID ?? "none", shard.state.rawValue,
+                codes(shard), shard.workerID.map { names[$0] ?? $0 } ?? "none", shard.state.rawValue,
             ])
         }
         let calibration = collection.codebook.map { "\n" + CodebookReport.calibrationTable($0) } ?? ""
-        let replicas = options.replicationFactor > 1 ? "\n" + replicaTable(collection) : ""
+        let replicas = options.replicationFactor > 1 ? "\n" + replicaTable(collection, names) : ""
         return facts.rendered(withTitles: false) + "\n" + shards.rendered() + replicas + calibration
     }
 
@@ -130,17 +132,17 @@ enum CollectionReport {
             ? durability(options) : durability(options) + ": writes go on while only one copy is in sync"
     }
 
-    private static func replicaTable(_ collection: CollectionInfo) -> String {
+    private static func replicaTable(_ collection: CollectionInfo, _ names: [String: String]) -> String {
         var table = TextTable([
-            .init("shard", .right), .init("copy on worker"), .init("role"), .init("last write", .right),
+            .init("shard", .right), .init("copy on worker", widthLimit: 64), .init("role"), .init("last write", .right),
             .init("behind", .right), .init("state"),
         ])
         for shard in collection.shards {
             for replica in shard.replicas {
                 let role = replica.isPrimary ? "primary" : replica.isInSync ? "in sync" : "catching up"
                 table.append([
-                    "\(shard.index)", replica.workerID, role, "\(replica.sequence)", "\(shard.lag(of: replica))",
-                    replica.state.rawValue,
+                    "\(shard.index)", names[replica.workerID] ?? replica.workerID, role, "\(replica.sequence)",
+                    "\(shard.lag(of: replica))", replica.state.rawValue,
                 ])
             }
         }

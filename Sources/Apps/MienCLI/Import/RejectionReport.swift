@@ -22,7 +22,7 @@ struct RejectionReport {
     var showsNext: Bool { count < Self.shownLimit }
 
     mutating func add(row: Int, reason: String) throws(CommandFailure) {
-        if showsNext { console.writeError("row \(row): \(reason)\n") }
+        if showsNext { console.writeError("row \(row): \(reason.shown())\n") }
         count += 1
         guard let file else { return }
         let line = JSONValue.object([("row", .count(row)), ("reason", .string(reason))]).line + "\n"

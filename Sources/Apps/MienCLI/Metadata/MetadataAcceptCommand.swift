@@ -23,8 +23,8 @@ struct MetadataAcceptCommand: ConsoleCommand {
 
             Tells what would come of it, and without --yes asks for the collection's name before it does anything. \
             What it told is what it does: where the record or the workers are not as they were by then, it refuses. \
-            (A coordinator of an earlier version does what it finds, and the command says so where that is something \
-            else.) Ends with 1 when no shard is left alone.
+            So it does where the coordinators are of an earlier version, which would not look at that. Ends with 1 \
+            when no shard is left alone.
             """
     )
 
@@ -92,8 +92,8 @@ struct MetadataAcceptCommand: ConsoleCommand {
         if let surprise {
             throw CommandFailure(
                 .internalError,
-                "that is not what was shown: \(surprise) Another may lead since, or a coordinator of an earlier "
-                    + "version did not look at what was shown; the coordinators' logs tell what was given up"
+                "that is not what was shown: \(surprise) Another may lead since; the coordinators' logs tell what was "
+                    + "given up"
             )
         }
     }

@@ -94,7 +94,7 @@ enum OperationReport {
         case .drain: "drain of \(worker)"
         case .decommission: "decommission of \(worker)"
         case .recommission: "recommission of \(worker)"
-        case .copies: "other number of copies of '\(operation.collection ?? "?")'"
+        case .copies: "other number of copies of \(RolloutReport.name(operation.collection))"
         case .rebalance: "rebalance"
         case .rollout: operation.rollout.map { RolloutReport.title($0, of: operation.collection) } ?? "rollout"
         }

@@ -65,7 +65,7 @@ struct OperationsCommand: ConsoleCommand {
             do throws(CommandFailure) {
                 text = try await look(client).text
             } catch {
-                text = "mien: \(error.message)\n"
+                text = "mien: \(error.message.shown())\n"
             }
             screen.draw(text + "\nq leaves")
             let key = await WorkerThread.run(name: "keys") { Screen.key(within: .seconds(1)) }
@@ -86,7 +86,7 @@ struct OperationsCommand: ConsoleCommand {
                 + [OperationReport.text(replacements: replacements, in: cluster)]
                 + restorations.compactMap(OperationReport.restoration)
             let text = parts.joined()
-            return text.isEmpty ? "no operation yet\n" : text
+            return text.isEmpty ? "no operation yet\n" : text.shown()
         }
     }
 

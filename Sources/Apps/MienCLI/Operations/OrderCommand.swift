@@ -71,7 +71,7 @@ extension OrderCommand {
             console.writeOutput((count == 1 ? values[0] : .array(values)).document)
             return
         }
-        for operation in operations { console.writeOutput(OperationReport.text(operation, in: cluster)) }
+        for operation in operations { console.writeOutput(OperationReport.text(operation, in: cluster).shown()) }
         for operation in operations where operation.state == .paused {
             console.writeOutput("It is paused; 'mien operation resume \(operation.id)' lets it go on.\n")
         }
@@ -135,6 +135,12 @@ enum WorkerName {
     /// The workers' addresses, by their identities.
     static func addresses(of cluster: ClusterInfo) -> [String: String] {
         Dictionary(cluster.workers.map { ($0.id, $0.address) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// As ``addresses(of:)``; none where the cluster does not tell them, which is no reason not to show the rest.
+    static func addresses(by client: MienClient) async -> [String: String] {
+        guard let cluster = try? await client.status() else { return [:] }
+        return addresses(of: cluster)
     }
 
     private static let shortestPrefix = 4

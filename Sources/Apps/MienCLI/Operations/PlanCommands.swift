@@ -38,9 +38,9 @@ struct PlanCommand: ConsoleCommand {
             }
             for (plan, request) in zip(plans, requests) {
                 if plans.count > 1, let worker = request.worker {
-                    console.writeOutput("\(WorkerName.addresses(of: cluster)[worker] ?? worker):\n")
+                    console.writeOutput("\(WorkerName.addresses(of: cluster)[worker] ?? worker):\n".shown())
                 }
-                console.writeOutput(OperationReport.text(plan, in: cluster))
+                console.writeOutput(OperationReport.text(plan, in: cluster).shown())
                 guard plans.count == 1, !plan.steps.isEmpty, !plan.id.isEmpty else { continue }
                 console.writeOutput(
                     "To begin just this: mien apply \(plan.id) \(words.map(ShellWord.quoted).joined(separator: " "))\n"
@@ -85,6 +85,10 @@ struct ApplyCommand: ConsoleCommand {
 /// The words of a command that begins an operation, given to another command.
 private enum PlannedWords {
     static let helpWords: Set<String> = ["--help", "-h", "-help"]
+    private static let commands = [
+        ["drain"], ["decommission"], ["recommission"], ["rebalance"], ["shard", "move"], ["shard", "lead"],
+        ["shard", "split"], ["shard", "merge"], ["collection", "copies"], ["collection", "train"],
+    ]
 
     /// - Returns: nil when help was asked for, which has been shown.
     static func command<Outer: ConsoleCommand>(
@@ -106,12 +110,16 @@ private enum PlannedWords {
                 return nil
             }
             let name = outer.configuration.commandName ?? ""
-            throw CommandFailure(.usage, text.isEmpty ? "the command after '\(name)' cannot be read" : text)
+            // What another command lacks is of no use here.
+            if commands.contains(where: { words.starts(with: $0) }) {
+                throw CommandFailure(.usage, text.isEmpty ? "the command after '\(name)' cannot be read" : text)
+            }
         }
         throw CommandFailure(
             .usage,
-            "mien \(outer.configuration.commandName ?? "") takes the words of a command that begins an operation, such "
-                + "as 'rebalance'"
+            "mien \(outer.configuration.commandName ?? "") takes the words of what begins an operation: "
+                + "drain, decommission, recommission, rebalance, shard move, lead, split or merge, collection copies "
+                + "or train"
         )
     }
 }

@@ -4,8 +4,11 @@ import MienClient
 enum RolloutReport {
     /// Such as `rollout of codebook 2 of 'people'`.
     static func title(_ rollout: OperationInfo.Rollout, of collection: String?) -> String {
-        "rollout of codebook \(rollout.generation) of '\(collection ?? "?")'"
+        "rollout of codebook \(rollout.generation) of \(name(collection))"
     }
+
+    /// - Parameter collection: nil of one that was deleted.
+    static func name(_ collection: String?) -> String { collection.map { "'\($0)'" } ?? "a collection that is gone" }
 
     /// Why it began.
     static func cause(_ cause: CollectionInfo.CodebookStanding.Cause) -> String {
@@ -22,8 +25,8 @@ enum RolloutReport {
     /// Its three steps, and the shards whose rows are being coded again.
     static func table(_ rollout: OperationInfo.Rollout, _ names: [String: String]) -> String {
         var table = TextTable([
-            .init("  step", widthLimit: 24), .init("state"), .init("done", .right), .init("rate", .right),
-            .init("left", .right), .init("unchanged", .right), .init("failed", .right),
+            .init("  step", widthLimit: 24), .init("state"), .init("done", .right, widthLimit: 80),
+            .init("rate", .right), .init("left", .right), .init("unchanged", .right), .init("failed", .right),
             .init("waits for", widthLimit: 160),
         ])
         let stages: [(OperationInfo.Rollout.Stage, name: String)] = [

@@ -12,10 +12,10 @@ struct ShardRecoverCommand: ConsoleCommand {
               mien shard recover people 3 --accept-data-loss --led-by 10.0.0.5:7401@4711
 
             For a shard of which no replica that had every face will come back: start every worker first that can be \
-            started. Where another replica is there it goes on with what that has, otherwise an empty shard takes its \
-            place and takes writes again; what comes back of the lost ones later is removed. Answers of searches say \
-            from then on that faces were given up, until 'mien collection losses' is told that they are back, from a \
-            backup or another source.
+            started, those above all that it shows as away, which may have more than whoever led last. Where another \
+            replica is there it goes on with what that has, otherwise an empty shard takes its place and takes writes \
+            again; what comes back of the lost ones later is removed. Answers of searches say from then on that faces \
+            were given up, until 'mien collection losses' is told that they are back, from a backup or another source.
 
             Without --accept-data-loss it tells what would come of it, and changes nothing. Workers come and go \
             between the two: --led-by with the worker that was to lead, and the last write of its replica, refuses \
@@ -53,9 +53,8 @@ struct ShardRecoverCommand: ConsoleCommand {
             guard plan.isEmpty || recovery.replicas.areLed(as: plan.replicas) else {
                 throw CommandFailure(
                     .internalError,
-                    "shard \(shard) was to be led by another replica, or by one that has more: another may lead since, "
-                        + "or a coordinator of an earlier version did not look at what was told before; the "
-                        + "coordinators' logs tell what was given up"
+                    "shard \(shard) was to be led by another replica, or by one that has more: another may lead since; "
+                        + "the coordinators' logs tell what was given up"
                 )
             }
         }
@@ -69,6 +68,7 @@ struct ShardRecoverCommand: ConsoleCommand {
         .object([
             ("collection", .string(name)), ("shard", .count(shard)), ("done", .flag(acceptDataLoss)),
             ("lost_workers", .array(recovery.lostWorkerIDs.map { .string($0) })),
+            ("away_workers", .array(recovery.awayWorkerIDs.map { .string($0) })),
             ("goes_on_as", .count(recovery.shardIndex)), ("empty", .flag(recovery.isEmpty)),
             ("replicas", .array(recovery.replicas.map(\.json))),
         ])
@@ -78,6 +78,7 @@ struct ShardRecoverCommand: ConsoleCommand {
         let addresses = WorkerName.addresses(of: cluster)
         var table = TextTable([.init("worker"), .init("shard", .right), .init("role"), .init("last write", .right)])
         for id in recovery.lostWorkerIDs { table.append([addresses[id] ?? id, "\(shard)", "is lost", "-"]) }
+        for id in recovery.awayWorkerIDs { table.append([addresses[id] ?? id, "\(shard)", "is away", "-"]) }
         for replica in recovery.replicas {
             let role = replica.isPrimary ? "leads" : recovery.isEmpty ? "begins" : "catches up"
             table.append([
@@ -87,7 +88,8 @@ struct ShardRecoverCommand: ConsoleCommand {
         }
         let what =
             recovery.isEmpty
-            ? "Nothing is left of shard \(shard): shard \(recovery.shardIndex) takes its place, empty."
+            ? "No worker that is there has anything of shard \(shard): "
+                + "shard \(recovery.shardIndex) takes its place, empty."
             : "Shard \(shard) goes on with what the replica has that leads; what was written after that is lost."
         let leader = recovery.isEmpty ? nil : recovery.replicas.first(where: \.isPrimary)
         let option =
@@ -96,7 +98,16 @@ struct ShardRecoverCommand: ConsoleCommand {
             acceptDataLoss
             ? "Done. Answers say that faces were given up, until 'mien collection losses \(name) --restored'."
             : "Nothing was changed: --accept-data-loss\(option) does it."
-        return table.rendered() + "\(what)\n\(end)\n"
+        return table.rendered() + "\(what)\n\(remark(onAway: recovery.awayWorkerIDs, addresses))\(end)\n"
+    }
+
+    /// What those may have that were behind by the record, and are silent.
+    private func remark(onAway ids: [String], _ addresses: [String: String]) -> String {
+        guard !ids.isEmpty else { return "" }
+        let names = ids.map { addresses[$0] ?? $0 }.joined(separator: ", ")
+        return acceptDataLoss
+            ? "What \(names) may have had is given up too: it is removed when it comes back.\n"
+            : "Start \(names) first if that can be: what the others had may be there.\n"
     }
 }
 

@@ -62,7 +62,7 @@ package struct Console: Sendable {
     }
 
     func line(_ text: String = "") { writeOutput(text + "\n") }
-    func warn(_ sentence: String) { writeError("mien: warning: \(sentence)\n") }
+    func warn(_ sentence: String) { writeError("mien: warning: \(sentence.shown())\n") }
 
     private static func write(_ text: String, to descriptor: Int32) {
         var bytes = ArraySlice(text.utf8)

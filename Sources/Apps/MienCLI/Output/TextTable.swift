@@ -58,8 +58,7 @@ package struct TextTable: Sendable {
     }
 
     private static func cut(_ text: String, _ limit: Int) -> String {
-        // Control characters in stored text must not reach a terminal.
-        let shown = String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : Character($0) })
+        let shown = text.shown().replacing("\n", with: " ")
         return shown.count <= limit ? shown : shown.prefix(limit - 1) + "…"
     }
 }

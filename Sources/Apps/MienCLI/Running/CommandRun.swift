@@ -41,7 +41,7 @@ package enum CommandRun {
             return 0
         } catch {
             if !error.message.isEmpty {
-                for line in error.message.split(separator: "\n") { console.writeError("mien: \(line)\n") }
+                for line in error.message.split(separator: "\n") { console.writeError("mien: \(line.shown())\n") }
             }
             return error.status.rawValue
         }
@@ -61,7 +61,7 @@ package enum CommandRun {
             console.writeOutput(Mien.fullMessage(for: error) + "\n")
             return 0
         }
-        let text = Mien.fullMessage(for: error)
+        let text = Mien.fullMessage(for: error).shown()
         console.writeError((text.hasPrefix("Error: ") ? "mien: " + text.dropFirst(7) : text) + "\n")
         return status
     }

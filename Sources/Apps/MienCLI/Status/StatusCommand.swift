@@ -43,7 +43,7 @@ struct StatusCommand: ConsoleCommand {
         console.writeOutput(
             connection.json
                 ? StatusReport.json(cluster, standstills: standstills).document
-                : StatusReport.text(cluster, showsMemory: memory) + standstills.map { "! \($0)\n" }.joined()
+                : (StatusReport.text(cluster, showsMemory: memory) + standstills.map { "! \($0)\n" }.joined()).shown()
         )
         let problems = StatusReport.problems(cluster, leastWorkerCount: workers ?? 1, wantsWarm: warm)
         if !problems.isEmpty { throw CommandFailure(.unavailable, problems.joined(separator: "\n")) }

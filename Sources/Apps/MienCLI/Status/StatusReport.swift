@@ -248,8 +248,12 @@ enum StatusReport {
     }
 
     private static func state(of worker: ClusterInfo.Worker) -> String {
-        let state = worker.isLive ? worker.memory.isShort ? "live, short of memory" : "live" : silence(worker)
-        return switch worker.standing {
+        standing(worker, worker.isLive ? worker.memory.isShort ? "live, short of memory" : "live" : silence(worker))
+    }
+
+    /// What a worker does, and whether it is to have no replicas.
+    static func standing(_ worker: ClusterInfo.Worker, _ state: String) -> String {
+        switch worker.standing {
         case .active: state
         case .draining: worker.replicaCount > 0 ? "\(state), draining" : "\(state), drained"
         case .decommissioned: "\(state), decommissioned"

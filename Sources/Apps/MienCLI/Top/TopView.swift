@@ -31,7 +31,7 @@ struct TopView: Sendable {
     }
 
     var text: String {
-        guard let cluster else { return failure.map { "\($0)\n" } ?? "" }
+        guard let cluster else { return failure.map { "\($0.shown())\n" } ?? "" }
         let uptime = cluster.uptime < .seconds(1) ? "less than 1 s" : NumberText.duration(cluster.uptime)
         var text = "cluster \(cluster.id)  coordinator \(cluster.version), up \(uptime), epoch \(cluster.epoch)\n\n"
         text += totals(cluster.activity)
@@ -42,7 +42,7 @@ struct TopView: Sendable {
         let problems =
             StatusReport.problems(cluster, leastWorkerCount: 1) + standstills + (failure.map { [$0] } ?? [])
         if !problems.isEmpty { text += "\n" + problems.map { "! \($0)\n" }.joined() }
-        return text
+        return text.shown()
     }
 
     private func totals(_ activity: NodeActivityInfo) -> String {
@@ -62,7 +62,7 @@ struct TopView: Sendable {
 
     private func table(_ list: [ClusterInfo.Worker]) -> String {
         var table = TextTable([
-            .init("worker", widthLimit: 28), .init("state", widthLimit: 20), .init("replicas", .right),
+            .init("worker", widthLimit: 28), .init("state", widthLimit: 36), .init("replicas", .right),
             .init("faces", .right), .init("shards/s", .right), .init("rows/s", .right),
             .init("median", .right, leastWidth: 8),
             .init("99th", .right, leastWidth: 8), .init("faces/s", .right), .init("write 99th", .right),
@@ -74,7 +74,8 @@ struct TopView: Sendable {
             let rates = workers[worker.id] ?? ActivityRates()
             let state = worker.isLive ? "live" : worker.silence.map { "silent \(NumberText.duration($0))" }
             table.append([
-                worker.address, state ?? "not heard of", "\(worker.replicaCount)", "\(worker.faceCount)",
+                worker.address, StatusReport.standing(worker, state ?? "not heard of"),
+                "\(worker.replicaCount)", "\(worker.faceCount)",
                 rate(rates.searches, rates), NumberText.thousands(worker.comparedRowRate),
                 latency(activity.medianSearchTime), latency(activity.search99thTime),
                 rate(rates.writtenFaces, rates), latency(activity.write99thTime), "\(activity.queuedSearchCount)",

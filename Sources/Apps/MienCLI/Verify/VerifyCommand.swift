@@ -15,7 +15,9 @@ struct VerifyCommand: ConsoleCommand {
             service. It is different when its checksums are right and it holds something else than most, or than the
             primary.
 
-            Replicas that are written to meanwhile are compared behind a later write, that all of them have.
+            Replicas that are written to meanwhile are compared behind a later write, that all of them have. One that \
+            is catching up is read, and compared where it stands as the others do: 'mien operations' tells how far it \
+            is.
 
             With --repair such a replica is replaced by a copy of a good one. Until the copy is there writes of that
             shard wait if too few copies are left. Where as many replicas hold one thing as another, and the primary
@@ -52,16 +54,23 @@ struct VerifyCommand: ConsoleCommand {
             }
         } catch {
             // What was found, and is being replaced, stays so, whatever becomes of the rest.
-            if !shards.isEmpty { show(shards, areAll: false, console) }
+            if !shards.isEmpty { await show(shards, areAll: false, client, console) }
             throw error
         }
-        show(shards, areAll: true, console)
+        await show(shards, areAll: true, client, console)
         guard shards.allSatisfy(\.isSound) else { throw CommandFailure(.no) }
     }
 
     /// - Parameter areAll: whether they are all of the collection's shards; otherwise it is not called sound.
-    private func show(_ shards: [ShardVerification], areAll: Bool, _ console: Console) {
-        console.writeOutput(connection.json ? json(shards, areAll: areAll).document : text(shards))
+    private func show(
+        _ shards: [ShardVerification],
+        areAll: Bool,
+        _ client: MienClient,
+        _ console: Console
+    ) async {
+        if connection.json { return console.writeOutput(json(shards, areAll: areAll).document) }
+        let names = await WorkerName.addresses(by: client)
+        console.writeOutput(text(shards, names).shown())
     }
 
     private func json(_ shards: [ShardVerification], areAll: Bool) -> JSONValue {
@@ -89,21 +98,32 @@ struct VerifyCommand: ConsoleCommand {
         ])
     }
 
-    private func text(_ shards: [ShardVerification]) -> String {
+    private func text(_ shards: [ShardVerification], _ names: [String: String]) -> String {
         var table = TextTable([
-            .init("shard", .right), .init("worker"), .init("role"), .init("finding"), .init("faces", .right),
-            .init("sequence", .right), .init("detail", widthLimit: 100),
+            .init("shard", .right), .init("worker", widthLimit: 64), .init("role"), .init("finding"),
+            .init("faces", .right), .init("sequence", .right), .init("detail", widthLimit: .max),
         ])
         for shard in shards {
             for replica in shard.replicas {
-                let detail = [replica.isReplaced ? "Being replaced by a copy." : nil, replica.detail]
+                let detail = [replica.detail, replica.isReplaced ? "Being replaced by a copy." : nil]
                 table.append([
-                    "\(shard.shardIndex)", replica.workerID, replica.isPrimary ? "primary" : "secondary",
-                    replica.finding.rawValue, "\(replica.faceCount)", "\(replica.sequence)",
+                    "\(shard.shardIndex)", names[replica.workerID] ?? replica.workerID,
+                    replica.isPrimary ? "primary" : "secondary", replica.finding.rawValue,
+                    "\(replica.faceCount)", "\(replica.sequence)",
                     detail.compactMap(\.self).joined(separator: " "),
                 ])
             }
         }
-        return table.rendered()
+        return table.rendered() + remarks(on: shards.flatMap(\.replicas)).map { "\($0)\n" }.joined()
+    }
+
+    /// What is to be done about what was found.
+    private func remarks(on replicas: [ShardVerification.Replica]) -> [String] {
+        let isReplacing = replicas.contains(where: \.isReplaced)
+        let isBad = replicas.contains { !$0.isReplaced && ($0.finding == .damaged || $0.finding == .different) }
+        return [
+            isReplacing ? "'mien operations' shows the copies; verify again when they have come." : nil,
+            isBad && !repair ? "'mien verify \(name) --repair' has what is damaged or different made anew." : nil,
+        ].compactMap(\.self)
     }
 }

@@ -21,33 +21,28 @@ package final class AdminEndpoint: Service {
         case off
     }
 
-    /// A connection that sends nothing for so long is closed.
-    private static let idleTimeout = TimeAmount.seconds(30)
     private static let headerByteLimit = 16 << 10
+    /// As of the ports of nodes.
+    private static let backlog = 512
 
     private let listener: AdminListener
     private let pages: AdminPages
     /// Nil on loopback.
     private let tls: ServerTLS?
-    private let connectionLimit: Int
-    private let connectionTime: Duration
+    private let idleTime: TimeAmount
+    private let connections: AdminConnections
     private let group: any EventLoopGroup
     private let logger: Logger
     private let state = Mutex(State.starting)
 
-    /// - Parameters:
-    ///   - protection: of the node; used beyond loopback only, where the configuration asks for both.
-    ///   - connectionLimit: further connections wait until one is closed.
-    ///   - connectionTime: after so long a connection is closed, whatever it does: who asks and reads no answer would
-    ///     keep its place for ever. By default some seconds from where scrapes are that come every so many seconds.
+    /// - Parameter protection: of the node; used beyond loopback only, where the configuration asks for both.
     package init(
         _ listener: AdminListener,
         metrics: MetricRegistry,
         problems: @escaping @Sendable () -> [String],
         remarks: @escaping @Sendable () -> [String] = { [] },
         protection: (tls: NodeTLS?, token: AccessToken?),
-        connectionLimit: Int = 64,
-        connectionTime: Duration = .milliseconds(62_500),
+        limits: AdminConnectionLimits = AdminConnectionLimits(),
         group: any EventLoopGroup,
         logger: Logger
     ) {
@@ -60,8 +55,8 @@ package final class AdminEndpoint: Service {
             token: isOpen ? nil : protection.token
         )
         tls = isOpen ? nil : protection.tls?.server
-        self.connectionLimit = connectionLimit
-        self.connectionTime = connectionTime
+        idleTime = limits.idleTime
+        connections = AdminConnections(limits)
         self.group = group
         self.logger = logger
     }
@@ -87,11 +82,13 @@ package final class AdminEndpoint: Service {
         let server = try builder.buildServer(
             configuration: ServerConfiguration(
                 address: .hostname(address.host, port: address.port),
-                availableConnectionsDelegate: .maximum(connectionLimit, logger: quiet)
+                backlog: Self.backlog
             ),
             eventLoopGroup: group,
             logger: quiet,
-            responder: { [pages] request, writer, _ in
+            responder: { [pages, connections] request, writer, channel in
+                connections.requestBegan(channel)
+                defer { connections.requestEnded(channel) }
                 let answer = pages.answer(
                     method: request.method.rawValue,
                     path: request.uri.path,
@@ -127,53 +124,36 @@ package final class AdminEndpoint: Service {
     }
 
     private var builder: HTTPServerBuilder {
-        let time = connectionTime
         let configuration = HTTP1Channel.Configuration(
-            additionalChannelHandlers: [ConnectionTimeLimit(time)],
-            idleTimeout: Self.idleTimeout,
+            idleTimeout: idleTime,
             httpDecoderConfiguration: .init(
                 maxHeaderFieldSize: Self.headerByteLimit,
                 maxHeaderListSize: Self.headerByteLimit,
                 maxHeaderFieldCount: 100
             )
         )
-        guard let tls else { return .http1(configuration: configuration) }
-        return HTTPServerBuilder {
-            TLSChannel(base: HTTP1Channel(responder: $0, configuration: configuration), tls: tls)
+        return HTTPServerBuilder { [tls, connections] in
+            AdminChannel(
+                base: HTTP1Channel(responder: $0, configuration: configuration),
+                tls: tls,
+                connections: connections
+            )
         }
     }
 }
 
-/// Closes a connection after a time.
-private final class ConnectionTimeLimit: ChannelInboundHandler, RemovableChannelHandler {
-    typealias InboundIn = NIOAny
-
-    private let time: Duration
-    private var timer: Scheduled<Void>?
-
-    init(_ time: Duration) {
-        self.time = time
-    }
-
-    func handlerAdded(context: ChannelHandlerContext) {
-        let channel = context.channel
-        timer = context.eventLoop.scheduleTask(in: TimeAmount(time)) { channel.close(promise: nil) }
-    }
-
-    func handlerRemoved(context: ChannelHandlerContext) {
-        timer?.cancel()
-        timer = nil
-    }
-}
-
-/// A child channel that speaks TLS.
-private struct TLSChannel: ServerChildChannel {
+/// A child channel that is in the line of its endpoint, and speaks TLS where that does.
+private struct AdminChannel: ServerChildChannel {
     let base: HTTP1Channel
-    let tls: ServerTLS
+    let tls: ServerTLS?
+    let connections: AdminConnections
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<HTTP1Channel.Value> {
         channel.eventLoop.makeCompletedFuture {
-            try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls.context))
+            if let tls {
+                try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls.context))
+            }
+            connections.add(channel)
         }.flatMap {
             base.setup(channel: channel, logger: logger)
         }

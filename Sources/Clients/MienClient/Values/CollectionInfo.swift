@@ -92,10 +92,12 @@ public struct CollectionInfo: Hashable, Sendable {
         /// Imbalance of the lists, over that of the sample.
         public var imbalanceRatio: Double
         /// How often searches that were checked against exact ones found their mates, the mates of a probe counted as
-        /// one; nil while none was checked.
+        /// one. Each shard tells of those that asked for about the recall whose promise is broken worst there, or while
+        /// none is, for about the default's, or where none of these was checked, for about the one that was checked
+        /// most. Nil while none was checked.
         public var liveRecall: RecallEstimate?
         /// How many times as many mates those searches missed as the calibration promised, at least that many with 99 %
-        /// confidence; 1 when there were no more. Searches aim as many times higher.
+        /// confidence; 1 when there were no more. In each shard, searches that ask for about that recall aim higher.
         public var missRatio: Double
     }
 

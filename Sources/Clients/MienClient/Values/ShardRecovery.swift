@@ -6,20 +6,24 @@ import WireProtocol
 public struct ShardRecovery: Hashable, Sendable {
     /// Index of the shard that was lost.
     public var lostShardIndex: Int
-    /// Identities of the workers whose replicas had every acknowledged write.
+    /// Identities of the workers whose replicas had every acknowledged write, or have failed.
     public var lostWorkerIDs: [String]
-    /// Index of the shard that goes on: another one where nothing is left.
+    /// Identities of the workers that are not heard of and had a replica which was behind by the record: it may have
+    /// more than any that is there. Start them first.
+    public var awayWorkerIDs: [String]
+    /// Index of the shard that goes on: another one where nothing of it is there.
     public var shardIndex: Int
     public var replicas: [RecordAcceptance.Replica]
     /// Epoch that the shard had which was lost; nil from a coordinator that does not tell.
     let epoch: Epoch?
 
-    /// Whether nothing is left of the shard.
+    /// Whether no worker that is there has anything of the shard.
     public var isEmpty: Bool { shardIndex != lostShardIndex }
 
     init(_ recovered: ShardRecovered, of shard: Int) {
         lostShardIndex = shard
-        lostWorkerIDs = recovered.lost.map(\.description)
+        lostWorkerIDs = recovered.lost.filter { !recovered.away.contains($0) }.map(\.description)
+        awayWorkerIDs = recovered.away.map(\.description)
         shardIndex = Int(recovered.shardIndex)
         replicas = recovered.replicas.map { RecordAcceptance.Replica($0, primary: recovered.primary) }
         epoch = recovered.epoch

@@ -81,19 +81,15 @@ struct StorageRecord {
     /// A file as a power cut may leave it: what was synced before event `end` is there, and of what was written since
     /// any sectors of 512 bytes, in any order.
     ///
-    /// - Parameters:
-    ///   - inode: of the file; nil when there is one only.
-    ///   - doesSync: false for a disk that says that it has synced and has not.
+    /// - Parameter inode: of the file; nil when there is one only.
     func file(
         after base: Data,
         cutAt end: Int,
         inode: UInt64? = nil,
-        doesSync: Bool = true,
         random: inout SeededRandom
     ) -> Data {
         var file = WrittenFile(base)
         for (event, owner, _) in events[..<end] where inode == nil || owner == inode {
-            if case .sync = event, !doesSync { continue }
             file.take(event)
         }
         return file.afterPowerCut(random: &random)

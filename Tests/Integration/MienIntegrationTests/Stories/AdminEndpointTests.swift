@@ -8,14 +8,14 @@ extension Integration {
             try await Stage.play { stage in
                 let cluster = try Cluster(stage, workers: 1)
                 try await cluster.workers[0].start()
-                try Self.expectNoCoreFiles(of: cluster.workers[0])
+                try #require(cluster.workers[0].process).expectNoCoreFiles()
                 let worker = try cluster.workers[0].adminPort
                 let unheard = try await httpAnswer(to: "/readyz", port: worker)
                 #expect(unheard.contains("HTTP/1.1 503"))
                 #expect(unheard.hasSuffix("No coordinator takes this worker's heartbeats; the log says why.\n"))
                 #expect(try await httpAnswer(to: "/healthz", port: worker).contains("HTTP/1.1 200"))
                 try await cluster.start()
-                try Self.expectNoCoreFiles(of: cluster.coordinator)
+                try #require(cluster.coordinator.process).expectNoCoreFiles()
                 try await eventually("the worker is ready", within: .seconds(10)) {
                     try await httpAnswer(to: "/readyz", port: worker).contains("HTTP/1.1 200") ? () : nil
                 }
@@ -45,15 +45,6 @@ extension Integration {
                 #expect(try await httpAnswer(to: "/healthz", port: coordinator).contains("HTTP/1.1 200"))
                 #expect(try await cluster.coordinator.stop() == 0)
             }
-        }
-
-        /// What it has in memory when it dies, embeddings among it, goes to no file.
-        private static func expectNoCoreFiles(of node: Node) throws {
-            let id = try #require(node.process).id
-            let limits = try String(contentsOfFile: "/proc/\(id)/limits", encoding: .utf8)
-            let line = try #require(limits.split(separator: "\n").first { $0.hasPrefix("Max core file size") })
-            let bytes = line.split(separator: " ").dropFirst(4).prefix(2).map { Int($0) ?? .max }
-            #expect(bytes.count == 2 && bytes.allSatisfy { $0 <= 1 }, "\(line)")
         }
 
         @Test(.timeLimit(.minutes(1))) func beyondLoopbackTheMetricsAskForTLSAndTheToken() async throws {
@@ -159,5 +150,15 @@ extension Integration {
                 #expect(try await node.stop() == 0)
             }
         }
+    }
+}
+
+extension ChildProcess {
+    /// What it has in memory when it dies, embeddings among it, goes to no file.
+    func expectNoCoreFiles() throws {
+        let limits = try String(contentsOfFile: "/proc/\(id)/limits", encoding: .utf8)
+        let line = try #require(limits.split(separator: "\n").first { $0.hasPrefix("Max core file size") })
+        let bytes = line.split(separator: " ").dropFirst(4).prefix(2).map { Int($0) ?? .max }
+        #expect(bytes.count == 2 && bytes.allSatisfy { $0 <= 1 }, "\(line)")
     }
 }

@@ -188,6 +188,8 @@ extension Integration {
                     Self.collection
                 )
                 #expect(damaged.status == 65 && damaged.error.contains(block), "\(damaged)")
+                #expect(damaged.error.contains("the collection 'third' was begun"), "\(damaged)")
+                #expect(damaged.error.contains("'mien collection delete third' removes it"), "\(damaged)")
                 #expect(try await client.describe("third").restoredFrom != nil)
                 let deleted = try await cluster.mien("collection", "delete", "third", "--yes")
                 #expect(deleted.status == 0, "\(deleted)")

@@ -13,7 +13,7 @@ extension Integration {
                 let busy = try await story.writing { try await story.cluster.mien("verify", FaceWriter.collection) }
                 #expect(busy.status == 0, "\(busy)")
 
-                let (index, id) = try await story.workerWithAReplica(isPrimary: false)
+                let (index, _) = try await story.workerWithAReplica(isPrimary: false)
                 #expect(try await story.cluster.workers[index].stop() == 0)
                 let count = try Self.flipBits(in: stage.path("worker-\(index + 1)"))
                 #expect(count > 0)
@@ -21,7 +21,8 @@ extension Integration {
 
                 let found = try await story.cluster.mien("verify", FaceWriter.collection)
                 #expect(found.status == 1)
-                let lines = found.output.split(separator: "\n").filter { $0.contains(id) }
+                let address = story.cluster.workerAddresses[index]
+                let lines = found.output.split(separator: "\n").filter { $0.contains(address) }
                 #expect(lines.count == 1 && lines[0].contains("damaged"), "\(found)")
                 let mended = try await story.cluster.mien("verify", FaceWriter.collection, "--repair")
                 #expect(mended.output.contains("Being replaced by a copy."), "\(mended)")

@@ -16,14 +16,14 @@ extension Integration {
                 try await cluster.start()
                 let load = try await load(cluster, "a \(isPrimary ? "primary" : "replica") that differs")
                 #expect(try await Self.differentCount(cluster) == 0)
-                let (id, _) = try await alter(.recordAndDigest, cluster, load)
+                let (id, address, _) = try await alter(.recordAndDigest, cluster, load)
                 try await load.isWhole("after the change")
                 if isPrimary { try await lead(id, cluster, load) }
 
                 // Nobody writes: all are read behind the same write.
                 let found = try await cluster.mien("verify", FaceWriter.collection)
                 #expect(found.status == 1)
-                try expect(found, id, isPrimary: isPrimary, finding: "different", shown: "It differs.")
+                try expect(found, address, isPrimary: isPrimary, finding: "different", shown: "It differs.")
                 try await load.runs { pause in
                     let begin = ContinuousClock.now
                     try await eventually("the metric tells of it", within: .seconds(40)) {
@@ -35,7 +35,7 @@ extension Integration {
                     #expect(mended.status == 1)
                     try expect(
                         mended,
-                        id,
+                        address,
                         isPrimary: isPrimary,
                         finding: "different",
                         shown: "Being replaced by a copy."
@@ -64,13 +64,13 @@ extension Integration {
                 let cluster = try Cluster(stage, workers: 3)
                 try await cluster.start()
                 let load = try await load(cluster, "an old record")
-                let (id, worker) = try await alter(.record, cluster, load)
+                let (_, address, worker) = try await alter(.record, cluster, load)
                 try await eventually("the worker has read it", within: .seconds(30)) {
                     try #require(worker.process).error.contains("the digest is not that of the faces") ? () : nil
                 }
                 let mended = try await cluster.mien("verify", FaceWriter.collection, "--repair")
                 #expect(mended.status == 1)
-                try expect(mended, id, isPrimary: false, finding: "damaged", shown: "Being replaced by a copy.")
+                try expect(mended, address, isPrimary: false, finding: "damaged", shown: "Being replaced by a copy.")
                 try await load.isWhole("after the repair")
                 #expect(try await Self.differentCount(cluster) == 0)
                 try await finish(load)
@@ -90,7 +90,7 @@ extension Integration {
             _ change: AlteredPartition.Change,
             _ cluster: Cluster,
             _ load: ReplicatedLoad
-        ) async throws -> (id: String, node: Node) {
+        ) async throws -> (id: String, address: String, node: Node) {
             let replicas = try await load.client.describe(FaceWriter.collection).shards[0].replicas
             let id = try #require(replicas.first { !$0.isPrimary }?.workerID)
             let address = try #require(try await load.client.status().workers.first { $0.id == id }?.address)
@@ -102,7 +102,7 @@ extension Integration {
                 in: cluster.stage.path("worker-\(index + 1)")
             )
             try await cluster.start()
-            return (id, cluster.workers[index])
+            return (id, cluster.workerAddresses[index], cluster.workers[index])
         }
 
         private func lead(_ id: String, _ cluster: Cluster, _ load: ReplicatedLoad) async throws {
@@ -117,7 +117,7 @@ extension Integration {
         /// Every replica of the shard is told of, and all but that worker's are sound.
         private func expect(
             _ verified: CommandResult,
-            _ id: String,
+            _ address: String,
             isPrimary: Bool,
             finding: String,
             shown: String
@@ -126,7 +126,7 @@ extension Integration {
             #expect(rows.count == 3, "\(verified)")
             for row in rows {
                 #expect(row.split(separator: " ").first == "0", "\(verified)")
-                if row.contains(id) {
+                if row.contains(address) {
                     let role = isPrimary ? "primary" : "secondary"
                     #expect(row.contains(role) && row.contains(finding) && row.contains(shown), "\(verified)")
                 } else {

@@ -94,6 +94,10 @@ extension Integration {
                         try await eventually("writes are served in round \(round)", within: .seconds(20)) {
                             pause.acknowledgedCount > 8 ? () : nil
                         }
+                        // Where one copy is enough, the one that dies may be the only one in sync.
+                        try await eventually("every copy is in sync in round \(round)", within: .seconds(30)) {
+                            try await Self.areAllInSync(client, copies.count) ? () : nil
+                        }
                         let death = ContinuousClock.now
                         if isFrozen { victim.process?.freeze() } else { victim.kill() }
                         var start = ContinuousClock.now

@@ -178,9 +178,9 @@ extension Integration {
                     "64",
                     "--model",
                     "m",
-                    // The coordinator keeps a twentieth of it to answer in.
+                    // The coordinator keeps a twentieth of it to answer in, in which a machine may pause.
                     "--timeout",
-                    "20"
+                    "40"
                 )
                 #expect(created.status == 69 && created.error.contains("not hosted yet"), "\(created)")
                 #expect(created.error.contains("at \(cluster.workerAddresses[0]): "), "\(created)")

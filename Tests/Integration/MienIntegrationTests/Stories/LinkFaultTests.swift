@@ -49,8 +49,8 @@ extension Integration {
                         cluster.heal()
                         let when = "after round \(round): \(history.joined(separator: "; "))"
                         try await load.isWhole(when)
-                        whole = .now
                         try await load.goesOn(pause, when)
+                        whole = .now
                     }
                     // A fault of every way of a client may outlast its calls. One that is over costs nobody anything.
                     let failures = await load.searchFailures(since: whole)

@@ -175,7 +175,7 @@ extension Integration {
                 ("mien_lmdb_map_bytes", 2048 * mebibyte...2048 * mebibyte),
                 ("mien_free_disk_bytes", mebibyte...1e18),
             ]
-            let isOfWorkers = told["mien_free_disk_bytes"] != nil
+            let isOfWorkers = told["mien_search_threads{state=\"idle\"}"] != nil
             for (series, bounds) in isOfWorkers ? ofAll + ofPartitions : ofAll {
                 let value = told.sum(series)
                 #expect(bounds.contains(value), "\(series) is \(value)")

@@ -39,7 +39,7 @@ extension Integration {
 
                 let worker = try #require(try await client.status().workers.first { $0.id == before[0] })
                 let drain = try await cluster.mien("drain", worker.address)
-                #expect(drain.status != 0 && drain.error.contains("is pinned to worker"), "\(drain)")
+                #expect(drain.status != 0 && drain.error.contains("is pinned to the worker at "), "\(drain)")
                 #expect(drain.error.contains("mien shard unpin \(name)"), "\(drain)")
                 let move = try await cluster.mien("shard", "move", name, "0", "--from", worker.address)
                 #expect(move.status != 0 && move.error.contains("pinned"), "\(move)")

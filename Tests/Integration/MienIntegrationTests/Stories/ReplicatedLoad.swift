@@ -122,7 +122,7 @@ final class ReplicatedLoad {
     func goesOn(_ pause: FaceWriter.Pause, _ when: String) async throws {
         let count = pause.acknowledgedCount + writers.count + 5
         try await explaining {
-            try await eventually("writes are served \(when)", within: .seconds(20)) {
+            try await eventually("writes are served \(when)", within: .seconds(60)) {
                 pause.acknowledgedCount > count ? () : nil
             }
         }

@@ -40,6 +40,7 @@ extension Integration {
                     try await eventually("the view is drawn three times", within: .seconds(20)) {
                         terminal.text.ranges(of: "q leaves").count >= 3 ? () : nil
                     }
+                    try process.expectNoCoreFiles()
                     // Keys come one by one, and are not echoed.
                     #expect(!terminal.isAsShellsWantIt)
                     terminal.type("x")
