@@ -418,7 +418,7 @@ let package = Package(
         .testTarget(
             name: "ObjectStoreTests",
             dependencies: [
-                "Backups", "FaceModel", "HTTPScripting", "ObjectStore",
+                "Backups", "FaceModel", "HTTPScripting", "ObjectStore", "PortHolding",
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Tests/Foundations/ObjectStoreTests",

@@ -9,7 +9,7 @@ package struct CoordinatorFolder: Sendable {
         case here, elsewhere
     }
 
-    package let path: String
+    private let path: String
     package let store: EmbeddedMetadataStore
     package let codebooks: CodebookFiles
 

@@ -71,9 +71,6 @@ package final class Worker: Service {
         address = server.address
     }
 
-    /// Threads kept for everything but replicas while these are opened: copies, checks, trainings, backups.
-    private static let keptThreadCount = 12
-
     /// What is on this machine, before anything listens.
     fileprivate struct Parts {
         let folder: DataFolder
@@ -327,6 +324,7 @@ package final class Worker: Service {
                 folder: folder.snapshotsPath,
                 options: options.partition,
                 disk: disk,
+                threads: options.threads,
                 logger: logger
             )
         } catch {
@@ -347,9 +345,7 @@ package final class Worker: Service {
             queueLimit: options.limits.controlQueueCount,
             queueByteLimit: options.limits.stagedCodebookBytes
         )
-        let kept = (0..<keptThreadCount).compactMap { _ in
-            try? options.threads.reserve(name: "kept", priority: .normal)
-        }
+        let kept = options.threads.reserveSpares(ThreadSource.keptCount)
         do throws(WorkerError) {
             try replicas.openAll()
             try shelf.load(isHeld: replicas.holdsAny(of:))

@@ -59,7 +59,7 @@ package struct WorkerOptions: Sendable {
     package var recallCheckInterval = 1000
     /// Shared by the workers of a process; nil for one of this worker's own.
     package var recall: RecallBook?
-    /// Where the threads of replicas come from, and those of readings that somebody asked for.
+    /// Where the threads of replicas come from, and those of snapshots and of readings that somebody asked for.
     package var threads = ThreadSource()
     /// Where the worker records what it does.
     package var metrics = MetricRegistry()

@@ -76,9 +76,12 @@ extension PartitionError: CustomStringConvertible {
         if case .store(.environment(.mapFull)) = self { true } else { false }
     }
 
-    /// Whether as many read as can at once: later ones can.
-    package var isReadersFull: Bool {
-        if case .store(.environment(.readersFull)) = self { true } else { false }
+    /// Whether as many read as can at once, or the system gives no thread: later it can be done.
+    package var isBusy: Bool {
+        switch self {
+        case .store(.environment(.readersFull)), .store(.environment(.noThread)): true
+        default: false
+        }
     }
 
     /// Whether a commit failed, so that the partition takes no writes until it is closed and opened again.

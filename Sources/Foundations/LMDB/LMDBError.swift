@@ -51,6 +51,8 @@ package indirect enum LMDBError: Error, Equatable, Sendable {
     /// An earlier operation of the same transaction failed, so that nothing of it was committed.
     case transactionFailed(path: String)
     case readersFull(path: String, maxReaders: Int)
+    /// The system gives no thread for a copy now.
+    case noThread(path: String)
     /// `close()` was called.
     case closed(path: String)
     /// An earlier commit or sync failed; the environment takes no writes until it is closed, reopened and verified.
@@ -117,6 +119,8 @@ extension LMDBError: CustomStringConvertible {
             "An earlier operation of a transaction on \(path) failed, so nothing of it was committed; start it again."
         case .readersFull(let path, let maxReaders):
             "The environment \(path) has \(maxReaders) read transactions at once, its limit; raise maxReaders."
+        case .noThread(let path):
+            "The system gives no thread for a copy of \(path) now; try again later, or raise its limit of threads."
         case .closed(let path):
             "The environment \(path) is closed; open it again."
         case .fenced(let path, let cause):

@@ -17,6 +17,21 @@ package struct ThreadSource: Sendable {
         return try WorkerThread(ifAllowed: name, priority: priority, body)
     }
 
+    /// Threads that are kept for everything but what there may be any number of.
+    package static let keptCount = 12
+
+    /// As many idle threads, or fewer where there are not so many.
+    package func reserveSpares(_ count: Int) -> [ReservedThread] {
+        (0..<count).compactMap { _ in try? reserve(name: "spare", priority: .normal) }
+    }
+
+    /// - Throws: when there are not so many more to be had now.
+    package func checkLeft(_ count: Int) throws(ThreadRefusal) {
+        var spares: [ReservedThread] = []
+        for _ in 0..<count { spares.append(try reserve(name: "spare", priority: .normal)) }
+        withExtendedLifetime(spares) {}
+    }
+
     /// A thread for work that is named later.
     ///
     /// - Throws: when there is no thread now.

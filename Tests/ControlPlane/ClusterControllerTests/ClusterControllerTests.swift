@@ -138,6 +138,12 @@ struct ClusterControllerTests {
     @Test func aReplicaThatItsWorkerLostIsNotReplacedByAnEmptyOne() async throws {
         try await withCluster(workers: 1) { _, cluster, workers in
             try await cluster.create("people", shards: 2)
+            // Before that a replica that is not there has never been.
+            try await eventually("it is established") {
+                try await ClusterRecords.load(from: cluster.folder.store).metadata.collection(named: "people")?
+                    .isEstablished ?? false
+            }
+            await cluster.controller.refresh()
             workers[0].state.withLock { $0.replicas = [:] }
             try await Task.sleep(for: .seconds(7))
             #expect(workers[0].shards.isEmpty)

@@ -43,6 +43,8 @@ final class FakeControlWorker: Sendable {
         var followsGroups = true
         /// Requests to refuse instead, by the status.
         var refusal: (@Sendable (Request) -> WireStatus?)?
+        /// Requests that were refused for it.
+        var refusedCount = 0
     }
 
     let id: NodeID
@@ -184,7 +186,10 @@ extension WorkerReport.Replica {
 
 extension FakeControlWorker: RequestHandler {
     func handle(_ request: Request, call: ServerCall) {
-        if let status = state.withLock({ $0.refusal })?(request) { return call.fail(status) }
+        if let status = state.withLock({ $0.refusal })?(request) {
+            state.withLock { $0.refusedCount += 1 }
+            return call.fail(status)
+        }
         switch request {
         case .hostReplica(let request):
             state.withLock { state in

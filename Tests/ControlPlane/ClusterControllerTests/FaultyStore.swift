@@ -13,7 +13,7 @@ final class FaultyStore: MetadataStore {
         /// Commits change nothing, for this reason, and do not say so for sure.
         var fullDisk: String?
         /// Deletions of collections that were tried on it.
-        var failedCommits = 0
+        var failedDeletions = 0
         /// Listings are of a revision that was long ago.
         var isRestored = false
         /// Commits of such changes wait.
@@ -41,7 +41,7 @@ final class FaultyStore: MetadataStore {
         self.isExclusive = isExclusive
     }
 
-    var failedCommitCount: Int { faults.withLock(\.failedCommits) }
+    var failedDeletionCount: Int { faults.withLock(\.failedDeletions) }
 
     static let reason = "The store is away."
 
@@ -91,7 +91,7 @@ final class FaultyStore: MetadataStore {
         }
         let full = faults.withLock { faults in
             let isDeletion = changes.contains { $0.key.hasPrefix("deleted/") }
-            if faults.fullDisk != nil, isDeletion { faults.failedCommits += 1 }
+            if faults.fullDisk != nil, isDeletion { faults.failedDeletions += 1 }
             return faults.fullDisk
         }
         if let full { throw .outcomeUnknown(reason: full) }

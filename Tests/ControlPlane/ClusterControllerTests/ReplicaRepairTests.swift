@@ -111,7 +111,7 @@ struct ReplicaRepairTests {
             }
             let request = VerifyShard(collection: "people", shardIndex: 0, repairs: false)
             let verification = Task { try await cluster.client.call(request, deadline: .after(.seconds(120))).replicas }
-            try await Task.sleep(for: .milliseconds(300))
+            try await eventually("it is refused") { other.state.withLock(\.refusedCount) > 0 }
             other.state.withLock { $0.refusal = nil }
             let replicas = try await verification.value
             #expect(replicas.map(\.finding) == [.sound, .sound])

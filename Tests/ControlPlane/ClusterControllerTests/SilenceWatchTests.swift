@@ -78,6 +78,13 @@ struct SilenceWatchTests {
         #expect(!watch.explains(.milliseconds(4600), now: .seconds(13)))
         look(&watch, from: .milliseconds(13_250), to: .milliseconds(14_500))
         #expect(!watch.explains(.seconds(2), now: .milliseconds(14_501)))
+        // And one that is longer than what was left of the first.
+        var other = watchThatRan()
+        #expect(other.look(now: .seconds(12)) != nil)
+        #expect(other.explains(.milliseconds(5400), now: .seconds(14)))
+        #expect(other.look(now: .seconds(14)) == .seconds(2))
+        #expect(other.explains(.milliseconds(5400), now: .seconds(14)))
+        #expect(!other.explains(.milliseconds(5600), now: .seconds(14)))
     }
 
     @Test func aLookThatIsALittleLateIsNoPause() {

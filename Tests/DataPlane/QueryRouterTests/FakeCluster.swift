@@ -243,6 +243,8 @@ final class FakeCluster: Sendable {
 
     /// Tries again for as long as a loaded machine may pause, where nobody is meant to be given up.
     static let patient = RouterOptions(absenceGrace: .seconds(60), failoverGrace: .seconds(60))
+    /// Asks nobody besides, and gives nobody up, however long a loaded machine takes.
+    static let unhedged = RouterOptions(absenceGrace: .seconds(60), leastHedgeDelay: .seconds(60))
 
     /// Runs the body on an event loop with a cluster of `shardCount` workers, then takes the cluster down.
     ///

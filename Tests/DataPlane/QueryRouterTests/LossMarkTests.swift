@@ -8,9 +8,6 @@ import WireTransport
 
 /// Whether answers say that faces were given up, whatever map the request began with.
 struct LossMarkTests {
-    /// Asks nobody besides, and gives nobody up, however long a loaded machine takes.
-    private static let unhedged = RouterOptions(absenceGrace: .seconds(60), leastHedgeDelay: .seconds(60))
-
     /// The map after an operator gave up what all but the second worker have of the only shard.
     private func decreed(_ cluster: FakeCluster, isLossy: Bool = true) -> ShardMap {
         let map = cluster.source.current
@@ -96,7 +93,7 @@ struct LossMarkTests {
     }
 
     @Test func aSearchThatGoesOnWithAGroupThatWasDecreedMeanwhileIsMarked() async throws {
-        try await FakeCluster.run(shardCount: 1, copies: 2, options: Self.unhedged) { cluster in
+        try await FakeCluster.run(shardCount: 1, copies: 2, options: FakeCluster.unhedged) { cluster in
             try await cluster.enrolNumbered(5)
             let (source, map) = (cluster.source, decreed(cluster))
             let searchCount = Mutex(0)
@@ -124,7 +121,7 @@ struct LossMarkTests {
 
     /// Without the metadata store a coordinator goes on by the map that it has, and replicas answer it.
     @Test func aCoordinatorThatHasNotHeardOfADecreeMarksItsAnswersAllTheSame() async throws {
-        try await FakeCluster.run(shardCount: 1, copies: 2, options: Self.unhedged) { cluster in
+        try await FakeCluster.run(shardCount: 1, copies: 2, options: FakeCluster.unhedged) { cluster in
             let known = cluster.source.current.placements[cluster.collection.id]![0].epoch
             // A primary that was replaced again and again has given up nothing.
             answer(by: Epoch(known.number + 1000), cluster)
@@ -147,7 +144,7 @@ struct LossMarkTests {
     /// Where the map tells of the decree it also tells whether the faces are back.
     @Test(arguments: [true, false])
     func aCoordinatorThatHasHeardOfADecreeGoesByItsMap(isLossy: Bool) async throws {
-        try await FakeCluster.run(shardCount: 1, copies: 2, options: Self.unhedged) { cluster in
+        try await FakeCluster.run(shardCount: 1, copies: 2, options: FakeCluster.unhedged) { cluster in
             let map = decreed(cluster, isLossy: isLossy)
             cluster.source.state.withLock { $0.map = map }
             answer(by: map.placements[cluster.collection.id]![0].epoch, cluster)

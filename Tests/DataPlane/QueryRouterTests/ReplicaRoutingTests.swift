@@ -10,9 +10,6 @@ import WireTransport
 
 /// Shards with several replicas. One test after the other: they depend on who answers first.
 @Suite(.serialized) struct ReplicaRoutingTests {
-    /// Asks nobody besides, and gives nobody up, however long a loaded machine takes.
-    private static let unhedged = RouterOptions(absenceGrace: .seconds(60), leastHedgeDelay: .seconds(60))
-
     private static func metric(_ cluster: FakeCluster, _ series: String) -> Int? {
         cluster.metrics.rendered().split(separator: "\n").first { $0.hasPrefix(series + " ") }
             .flatMap { Int($0.split(separator: " ").last ?? "") }
@@ -54,7 +51,7 @@ import WireTransport
     // MARK: Reads
 
     @Test func readsAreSpreadOverTheReplicasInSync() async throws {
-        try await FakeCluster.run(shardCount: 1, copies: 3, options: Self.unhedged) { cluster in
+        try await FakeCluster.run(shardCount: 1, copies: 3, options: FakeCluster.unhedged) { cluster in
             try await cluster.enrolNumbered(5)
             let before = cluster.workers.map(\.requestCount)
             for _ in 0..<30 {
@@ -68,7 +65,7 @@ import WireTransport
 
     /// A replica that was restarted with nothing in memory gets a small share of the reads until it is warm.
     @Test func aColdReplicaGetsLessUntilItIsWarm() async throws {
-        try await FakeCluster.run(shardCount: 1, copies: 2, options: Self.unhedged) { cluster in
+        try await FakeCluster.run(shardCount: 1, copies: 2, options: FakeCluster.unhedged) { cluster in
             try await cluster.enrolNumbered(5)
             func counts() async throws -> [Int] {
                 let before = cluster.workers.map(\.requestCount)
@@ -107,7 +104,7 @@ import WireTransport
     }
 
     @Test func faultsOfTheRequestAreNotTakenToAnotherReplica() async throws {
-        try await FakeCluster.run(shardCount: 1, copies: 2, options: Self.unhedged) { cluster in
+        try await FakeCluster.run(shardCount: 1, copies: 2, options: FakeCluster.unhedged) { cluster in
             for worker in cluster.workers {
                 worker.setScript(RetryTests.failing(.max, WireStatus(.limitExceeded, "Too much.")))
             }
@@ -234,7 +231,7 @@ import WireTransport
     }
 
     @Test func aRequestThatWorkersDieOfIsNotTakenToTheThird() async throws {
-        try await FakeCluster.run(shardCount: 1, copies: 3, options: Self.unhedged) { cluster in
+        try await FakeCluster.run(shardCount: 1, copies: 3, options: FakeCluster.unhedged) { cluster in
             try await cluster.enrolNumbered(5)
             let kept = Calls()
             for number in 0..<3 {

@@ -1,7 +1,8 @@
 import ClusterModel
 import FaceModel
-import Glibc
+import Foundation
 import Testing
+import Threads
 import WireProtocol
 import WorkerService
 
@@ -61,15 +62,30 @@ import WorkerService
             let before = Array(ids.prefix(50))
             _ = try await shard.enrol(before)
             _ = try await shard.delete(Array(before.prefix(7)))
-            let (primary, epoch) = try await hold(shard)
-            // Sent while writes are held, so acknowledged after the cut.
-            let late = Task { try await shard.enrol(Array(ids.suffix(30))) }
-            let cut = try await shard.call(
-                CutShard(route: test.route(epoch: epoch), snapshot: snapshot),
-                on: primary
-            )
-            let acknowledged = try await late.value
-            #expect(acknowledged.sequence > cut.sequence)
+            var made: (primary: Int, cut: ShardCut)?
+            for _ in 0..<50 where made == nil {
+                let (primary, epoch) = try await hold(shard)
+                // Sent while writes are held, so acknowledged after the cut.
+                let late = Task { try await shard.enrol(Array(ids.suffix(30))) }
+                var cut: ShardCut?
+                do throws(WireStatus) {
+                    cut = try await shard.call(
+                        CutShard(route: test.route(epoch: epoch), snapshot: snapshot),
+                        on: primary
+                    )
+                } catch {
+                    guard error.code == .deadlineExceeded else { throw error }
+                }
+                let acknowledged = try await late.value
+                if let cut {
+                    #expect(acknowledged.sequence > cut.sequence)
+                    made = (primary, cut)
+                } else {
+                    // All of it took longer than writes are held.
+                    _ = try await shard.delete(Array(ids.suffix(30)))
+                }
+            }
+            let (primary, cut) = try #require(made)
             let (content, faces) = try await content(shard, cut, on: primary)
             #expect(content.faceCount == 43)
             #expect(Set(faces) == Set(before.dropFirst(7)) && faces.count == 43)
@@ -117,6 +133,34 @@ import WorkerService
         }
     }
 
+    /// More often than there are places for snapshots of a shard: none is kept for what is not made.
+    @Test func aCutForWhichThereIsNoThreadIsRefusedAndEndsItsHold() async throws {
+        let threads = ThreadSource { name in !name.hasPrefix("snap-") }
+        try await ReplicatedShard.with(workers: 1, replicas: 1, minimumInSync: 1, threads: threads) { shard in
+            _ = try await shard.enrol(test.ids(3))
+            var (isEarlier, refusedCount) = (false, 0)
+            for _ in 0..<50 where !isEarlier || refusedCount < 10 {
+                let began = ContinuousClock.now
+                let (primary, epoch) = try await hold(shard)
+                let cut = CutShard(route: test.route(epoch: epoch), snapshot: snapshot)
+                var refusal: WireStatus?
+                do throws(WireStatus) {
+                    _ = try await shard.call(cut, on: primary, within: .seconds(60))
+                } catch {
+                    refusal = error
+                }
+                // The hold may have ended by itself before the cut came.
+                if refusal?.code == .deadlineExceeded { continue }
+                #expect(refusal?.code == .overloaded, "\(String(describing: refusal))")
+                #expect(refusal?.message.contains("has no thread") == true, "\(String(describing: refusal))")
+                refusedCount += 1
+                _ = try await shard.enrol(test.ids(4))
+                if ContinuousClock.now - began < .seconds(1) { isEarlier = true }
+            }
+            #expect(isEarlier && refusedCount >= 10)
+        }
+    }
+
     /// - Parameter isHeld: whether its writes were held before they had to wait for other shards.
     @Test(arguments: [false, true]) func aShardWhosePlaceOthersAreAboutToTakeIsNotCutAndGoesOn(
         isHeld: Bool
@@ -147,18 +191,9 @@ import WorkerService
     }
 
     /// Names in the folder of a worker's snapshots.
-    private func snapshotFolders(_ shard: ReplicatedShard) async -> Int {
+    private func snapshotFolders(_ shard: ReplicatedShard) async throws -> Int {
         let path = await shard.folder(0).path + "/snapshots"
-        guard let directory = opendir(path) else { return 0 }
-        defer { closedir(directory) }
-        var count = 0
-        while let entry = readdir(directory) {
-            let first = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { $0[0] }
-            }
-            if first != CChar(UInt8(ascii: ".")) { count += 1 }
-        }
-        return count
+        return try FileManager.default.contentsOfDirectory(atPath: path).count
     }
 
     /// Cuts the shard for a backup of that name, again when writes were held for too short a time.
@@ -201,7 +236,7 @@ import WorkerService
             }
             #expect(kept.count == 7 && refusals.count == 93)
             #expect(refusals.allSatisfy { $0 == .overloaded })
-            let folderCount = await snapshotFolders(shard)
+            let folderCount = try await snapshotFolders(shard)
             #expect(folderCount <= 8)
 
             // One that is there may be taken anew, though there is no room for another.

@@ -249,14 +249,6 @@ import WorkerService
         )
     }
 
-    private func eventually(_ what: String, _ isSo: () async throws -> Bool) async throws {
-        let end = ContinuousClock.now + .seconds(30)
-        while try await !isSo() {
-            guard ContinuousClock.now < end else { throw WireStatus(.deadlineExceeded, what) }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-    }
-
     /// Its lane is busy until then.
     @Test func aCopyThatWaitsForAReplicaWhichIsRemovedIsAnsweredAndForgotten() async throws {
         let folder = TemporaryFolder()

@@ -6,6 +6,7 @@ import PartitionEngine
 import ShardReplication
 import Synchronization
 import Testing
+import Threads
 import WireProtocol
 import WireTransport
 import WorkerService
@@ -141,6 +142,7 @@ actor ReplicatedShard {
     private let receiptLimit: Int
     private let remembersEarlier: Bool
     private let sliceByteCount: Int
+    private let threads: ThreadSource
     nonisolated let log = LineRecorder()
     /// Commits of deletions by the worker of this number come to it.
     private let deletionHold: (worker: Int, hold: Hold)?
@@ -160,9 +162,11 @@ actor ReplicatedShard {
         receiptLimit: Int,
         remembersEarlier: Bool,
         sliceByteCount: Int,
+        threads: ThreadSource,
         deletionHold: (worker: Int, hold: Hold)?
     ) {
         self.sliceByteCount = sliceByteCount
+        self.threads = threads
         self.deletionHold = deletionHold
         self.keeper = keeper
         self.server = server
@@ -180,6 +184,7 @@ actor ReplicatedShard {
         receiptLimit: Int = PartitionOptions().receiptLimit,
         remembersEarlier: Bool = true,
         sliceByteCount: Int = PartitionSlice.byteLimit,
+        threads: ThreadSource = ThreadSource(),
         deletionHold: (worker: Int, hold: Hold)? = nil,
         _ body: (ReplicatedShard) async throws -> Void
     ) async throws {
@@ -202,6 +207,7 @@ actor ReplicatedShard {
             receiptLimit: receiptLimit,
             remembersEarlier: remembersEarlier,
             sliceByteCount: sliceByteCount,
+            threads: threads,
             deletionHold: deletionHold
         )
         var outcome = Result<Void, any Error>.success(())
@@ -262,6 +268,7 @@ actor ReplicatedShard {
         options.replication = Self.timings
         options.limits = limits
         options.copySliceByteCount = sliceByteCount
+        options.threads = threads
         options.checkpointInterval = .milliseconds(100)
         if let deletionHold, deletionHold.worker == index {
             let clock = options.partition.wallClock

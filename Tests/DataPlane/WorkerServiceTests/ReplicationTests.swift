@@ -139,7 +139,6 @@ import WorkerService
             shard.keeper.remove(false)
             let first = try await shard.enrol(ids, key: key)
             for _ in 0..<5 { _ = try await shard.delete(ids) }
-            let last = try await shard.delete(ids).sequence
             func again(_ ids: [FaceID]) async throws -> ShardEnrolled {
                 try await shard.write { epoch in
                     var again = test.enrol(ids, epoch: epoch.number, key: key)
@@ -147,8 +146,14 @@ import WorkerService
                     return again
                 }
             }
-            #expect(try await again(ids) == first)
-            #expect(try await shard.delete(ids).sequence == last + 1)
+            // On a machine that is slow a primary may begin anew meanwhile, which is an entry.
+            var isNext = false
+            for _ in 0..<20 where !isNext {
+                let last = try await shard.delete(ids).sequence
+                #expect(try await again(ids) == first)
+                isNext = try await shard.delete(ids).sequence == last + 1
+            }
+            #expect(isNext)
             // And by the next primary, which does not know at once how far the other one is.
             let old = await shard.index(of: shard.keeper.group!.primary)
             let nodes = await shard.nodes

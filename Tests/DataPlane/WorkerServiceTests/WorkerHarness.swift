@@ -215,6 +215,15 @@ final class WorkerHarness: Sendable {
     }
 }
 
+/// Waits until something is so, half a minute at most.
+func eventually(_ what: String, _ isSo: () async throws -> Bool) async throws {
+    let end = ContinuousClock.now + .seconds(30)
+    while try await !isSo() {
+        guard ContinuousClock.now < end else { throw WireStatus(.deadlineExceeded, what) }
+        try await Task.sleep(for: .milliseconds(20))
+    }
+}
+
 /// A collection of one shard or more, and faces for it.
 struct TestCollection: Sendable {
     let collection: Collection

@@ -1,10 +1,19 @@
 import FaceModel
 import Foundation
+import LMDB
 import PartitionEngine
 import PartitionStore
 import Testing
 
 struct PartitionDurabilityTests {
+    /// Nothing is wrong with its disk.
+    @Test func whatTheSystemHasNoThreadOrReaderForClosesNoPartition() {
+        for error in [LMDBError.noThread(path: "p"), .readersFull(path: "p", maxReaders: 510)] {
+            let error = PartitionError.store(.environment(error))
+            #expect(error.isBusy && !error.requiresReopen && !error.isCorruption && !error.isStorageFull)
+        }
+    }
+
     /// A copy of the files of an open partition is what a machine has after its process was killed.
     @Test func everyAcknowledgedWriteIsInACopyOfTheOpenFiles() throws {
         let fixture = try PartitionFixture()

@@ -2,6 +2,7 @@ import Backups
 import HTTPScripting
 import NIOPosix
 import ObjectStore
+import PortHolding
 import Testing
 
 /// What is asked again, how often, and what is not.
@@ -151,7 +152,10 @@ import Testing
     /// Each attempt would take the ten seconds that a connection may, were it made again until then.
     @Test func aPortThatRefusesIsNotWaitedFor() async throws {
         let server = try await ScriptedServer.start { _, _ in .close }
+        let port = try #require(server.endpoint.split(separator: ":").last.flatMap { Int($0) })
         await server.stop()
+        let heldPort = HeldPort(port) { Issue.record("\($0)") }
+        defer { withExtendedLifetime(heldPort) {} }
         let store = ObjectStore(
             ObjectStoreOptions(
                 bucket: "some-bucket",

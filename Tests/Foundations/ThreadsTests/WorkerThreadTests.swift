@@ -1,4 +1,5 @@
 import Dispatch
+import Foundation
 import Glibc
 import Synchronization
 import Testing
@@ -88,12 +89,31 @@ struct ThreadSourceTests {
         #expect(isDone.isSet)
     }
 
-    @Test func aReservedThreadRunsWhatItIsGivenOrNothing() throws {
+    @Test func sparesAreThoseThatThereAre() throws {
+        let source = ThreadSource { name in name != "spare" }
+        #expect(throws: ThreadRefusal.self) { try source.checkLeft(1) }
+        try source.checkLeft(0)
+        #expect(source.reserveSpares(3).isEmpty)
+        try ThreadSource().checkLeft(3)
+        #expect(ThreadSource().reserveSpares(3).count == 3)
+    }
+
+    /// Whether this process has a thread of that name.
+    private static func isThere(_ name: String) throws -> Bool {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").contains { thread in
+            (try? String(contentsOfFile: "/proc/self/task/\(thread)/comm", encoding: .utf8)) == "\(name)\n"
+        }
+    }
+
+    @Test func aReservedThreadRunsWhatItIsGivenOrNothing() async throws {
         let isDone = OneWayFlag()
         let reserved = try ThreadSource().reserve(name: "reserved", priority: .normal)
         reserved.begin { isDone.set() }.join()
         #expect(isDone.isSet)
         // One that is given nothing ends.
         for _ in 0..<100 { _ = try ThreadSource().reserve(name: "unused", priority: .background) }
+        let end = ContinuousClock.now + .seconds(30)
+        while try Self.isThere("unused"), ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(20)) }
+        #expect(try !Self.isThere("unused"))
     }
 }

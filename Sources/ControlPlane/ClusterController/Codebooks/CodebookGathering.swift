@@ -54,8 +54,8 @@ package struct CodebookGathering {
             )
         }
         let former = parts.removeValue(forKey: collection)
-        var part = Part(totalByteCount: slice.totalByteCount, bytes: [], began: now, latest: now)
-        if slice.offset > 0, let former { (part.bytes, part.began) = (former.bytes, former.began) }
+        var part = Part(totalByteCount: slice.totalByteCount, bytes: [], began: former?.began ?? now, latest: now)
+        if slice.offset > 0, let former { part.bytes = former.bytes }
         let end = UInt64(part.bytes.count) + UInt64(slice.bytes.count)
         guard slice.offset == UInt64(part.bytes.count), end <= slice.totalByteCount,
             slice.offset == 0 || former?.totalByteCount == slice.totalByteCount

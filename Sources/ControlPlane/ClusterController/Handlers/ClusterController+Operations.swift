@@ -308,10 +308,8 @@ extension ClusterController {
         let request: OperationRequest? =
             switch order {
             // Some of these shards may be gone by now.
-            case .split(let collection, let indices):
-                (try? Self.collectionID(collection, in: view)).map { .split($0, indices) }
-            case .merge(let collection, let indices) where indices.count.isMultiple(of: 2):
-                (try? Self.collectionID(collection, in: view)).map { .merge($0, Self.pairs(indices)) }
+            case .split: order.request(in: view.metadata)
+            case .merge(_, let indices) where indices.count.isMultiple(of: 2): order.request(in: view.metadata)
             default: try? self.request(order, in: view)
             }
         return request?.operationUnderWay(in: view.metadata)?.id

@@ -380,6 +380,6 @@ package enum OperationText {
     }
 
     private static func name(_ worker: NodeID, _ view: ClusterView) -> String {
-        view.metadata.workers[worker].map { "worker at \($0)" } ?? "worker \(worker)"
+        view.metadata.name(of: worker)
     }
 }

@@ -400,11 +400,8 @@ package final class ClusterController: Sendable {
         do throws(MetadataError) {
             try await reload()
         } catch {
-            switch error {
-            case .unavailable(let reason): throw .outcomeUnknown(reason: reason)
-            case .corrupt, .newerRecord: throw .outcomeUnknown(reason: "\(error)")
-            default: throw error
-            }
+            if case .unavailable(let reason) = error { throw .outcomeUnknown(reason: reason) }
+            throw error.isOfRecord ? .outcomeUnknown(reason: "\(error)") : error
         }
     }
 

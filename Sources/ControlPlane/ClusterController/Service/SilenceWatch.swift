@@ -31,7 +31,7 @@ package struct SilenceWatch: Sendable {
     /// - Returns: for how long this coordinator stood still, when it did.
     package mutating func look(now: Duration) -> Duration? {
         let pause = pause(until: now)
-        if pause != nil, now > settlingEnd, let lastLook { deafSince = lastLook }
+        if pause != nil, let lastLook, lastLook > settlingEnd { deafSince = lastLook }
         lastLook = now
         if let pause { settlingEnd = max(settlingEnd, now + min(pause, silenceLimit)) }
         return pause
@@ -48,7 +48,8 @@ package struct SilenceWatch: Sendable {
     /// Whether it may be for this coordinator's standing still alone that nobody was heard for so long.
     package func explains(_ silence: Duration, now: Duration) -> Bool {
         guard !isHearing(now: now) else { return false }
-        let start = now > settlingEnd ? lastLook ?? now : deafSince
+        let isNew = pause(until: now) != nil && (lastLook ?? now) > settlingEnd
+        let start = isNew ? lastLook ?? now : deafSince
         return silence - (now - start) <= silenceLimit
     }
 

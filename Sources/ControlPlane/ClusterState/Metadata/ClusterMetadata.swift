@@ -39,6 +39,9 @@ package struct ClusterMetadata: Hashable, Sendable {
 
     package func standing(of worker: NodeID) -> WorkerStanding { standings[worker] ?? .active }
 
+    /// A worker as people know it: by its address.
+    package func name(of worker: NodeID) -> String { workers[worker].map { "worker at \($0)" } ?? "worker \(worker)" }
+
     /// Of all collections, in order of shard.
     package var placements: [ShardPlacement] {
         collections.values.sorted { $0.collection.id < $1.collection.id }.flatMap(\.placements)

@@ -430,8 +430,3 @@ extension OperationRequest {
         OperationRefusal("No worker \(worker) ever joined this cluster; 'mien status' lists those that did.")
     }
 }
-
-extension ClusterMetadata {
-    /// A worker as people know it: by its address.
-    func name(of worker: NodeID) -> String { workers[worker].map { "worker at \($0)" } ?? "worker \(worker)" }
-}

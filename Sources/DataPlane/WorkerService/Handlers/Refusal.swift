@@ -241,26 +241,6 @@ enum Refusal {
         )
     }
 
-    static func unknownSnapshot(_ shard: ShardID) -> WireStatus {
-        WireStatus(
-            code: .notFound,
-            message: """
-                this worker has no such snapshot of \(name(shard)): it was started anew, or nobody asked for it for \
-                \(SnapshotShelf.idleTime.components.seconds / 60) minutes; begin the backup again
-                """
-        )
-    }
-
-    static func noRoomForSnapshot(_ shard: ShardID, byteCount: UInt64, freeByteCount: UInt64) -> WireStatus {
-        WireStatus(
-            code: .storageFull,
-            message: """
-                a snapshot of \(name(shard)) takes \(byteCount >> 20) MiB beside the reserve, and the worker's disk \
-                has \(freeByteCount >> 20) MiB free
-                """
-        )
-    }
-
     static func noRoomForCopy(_ shard: ShardID, byteCount: UInt64, freeByteCount: UInt64) -> WireStatus {
         WireStatus(
             code: .storageFull,
@@ -527,10 +507,10 @@ enum Refusal {
                 retryAfterMilliseconds: 500
             )
         }
-        if error.isReadersFull {
+        if error.isBusy {
             return WireStatus(
                 code: .overloaded,
-                message: "\(name(shard)) is being read by as many as it can be at once: \(error)",
+                message: "\(name(shard)) has too much to do for this: \(error)",
                 retryAfterMilliseconds: 100
             )
         }

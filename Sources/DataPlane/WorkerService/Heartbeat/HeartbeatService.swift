@@ -136,8 +136,14 @@ final class HeartbeatService: Sendable {
                 ended(nil)
                 continue
             }
-            let joined = await WorkerThread.run(name: "join") { [folder, coordinator] in
-                Result { () throws(WorkerError) in try folder.join(reply.clusterID, toldBy: coordinator) }
+            let joined: Result<Void, WorkerError>
+            // Where there is nothing to write down it needs no thread, of which there may be none to be had.
+            if folder.cluster == reply.clusterID {
+                joined = .success(())
+            } else {
+                joined = await WorkerThread.run(name: "join") { [folder, coordinator] in
+                    Result { () throws(WorkerError) in try folder.join(reply.clusterID, toldBy: coordinator) }
+                }
             }
             if case .failure(let error) = joined {
                 if case .otherCluster = error { return joined }

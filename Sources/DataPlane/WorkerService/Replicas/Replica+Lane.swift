@@ -186,7 +186,10 @@ extension Replica {
                         try orderExpiry(in: partition)
                         orderCheckpoint(in: partition)
                     }
-                    let step = try maintain(partition, isIdle: isIdle, shortUntil: &shortUntil)
+                    let step =
+                        try inRoom(&shortUntil) { () throws(PartitionError) in
+                            try partition.maintain(now: .wallClock, isIdle: isIdle, isWarm: !isWarming)
+                        } ?? nil
                     var hasMore = step != nil
                     var rest = Duration.zero
                     if step == .settling {
@@ -197,7 +200,8 @@ extension Replica {
                     let untilErasing = try eraseRemnants(in: partition, next: &nextErasing)
                     if !hasMore, shortUntil == nil, !options.operationHolds.holdsCodebook(of: shard.collection) {
                         // Nobody waits for it, so it keeps to its share of a processor.
-                        hasMore = try partition.recode()
+                        hasMore =
+                            try inRoom(&shortUntil) { () throws(PartitionError) in try partition.recode() } ?? false
                         let end = ContinuousClock.now
                         rest = options.backgroundPace.rest(after: end - start, now: end)
                     }
@@ -215,20 +219,19 @@ extension Replica {
         }
     }
 
-    /// Does a step of maintenance. One for which there is no room on the disk holds up no erasing: it is tried again
+    /// Does work in the background. What there is no room for on the disk holds up no erasing: it is tried again
     /// after a while.
     ///
-    /// - Parameter shortUntil: until when no step is tried, since there was no room for one.
-    private func maintain(
-        _ partition: Partition,
-        isIdle: Bool,
-        shortUntil: inout ContinuousClock.Instant?
-    ) throws(PartitionError) -> MaintenanceStep? {
-        if let shortUntil, ContinuousClock.now < shortUntil { return nil }
+    /// - Parameter shortUntil: until when nothing is tried, since there was no room.
+    /// - Returns: nil when it was not done.
+    private func inRoom<R>(
+        _ shortUntil: inout ContinuousClock.Instant?,
+        _ body: () throws(PartitionError) -> R
+    ) throws(PartitionError) -> R? {
+        if let end = shortUntil, ContinuousClock.now < end { return nil }
+        shortUntil = nil
         do throws(PartitionError) {
-            let step = try partition.maintain(now: .wallClock, isIdle: isIdle, isWarm: !isWarming)
-            shortUntil = nil
-            return step
+            return try body()
         } catch {
             guard case .storageFull = error else { throw error }
             logger.warning("maintenance of a replica waits for room on the disk", metadata: logMetadata(error))

@@ -12,18 +12,18 @@ import WireProtocol
 /// Look-ups may come from any thread. Whatever touches the disk (open, host, drop) blocks, and comes from one thread at
 /// a time: the starting one, then the control thread.
 final class ReplicaTable: Sendable {
-    private let folder: DataFolder
-    private let options: ReplicaOptions
-    private let logger: Logger
-    private let replicas = Mutex<[ShardID: Replica]>([:])
-    private let prepared = Mutex<[ShardID: Successor]>([:])
+    let folder: DataFolder
+    let options: ReplicaOptions
+    let logger: Logger
+    let replicas = Mutex<[ShardID: Replica]>([:])
+    let prepared = Mutex<[ShardID: Successor]>([:])
     /// After attempts at shards that were taken back.
     private let rests = Mutex<[ShardID: CopyRest]>([:])
-    private let began = ReplicationClock.now
+    let began = ReplicationClock.now
     /// A coordinator has said what this worker is a member of, as it was after this process began.
-    private let isTold = OneWayFlag()
+    let isTold = OneWayFlag()
     /// What that is, as of the latest time; nil before it was said.
-    private let memberships = Mutex<(shards: Set<ShardID>, time: Duration)?>(nil)
+    let memberships = Mutex<(shards: Set<ShardID>, time: Duration)?>(nil)
 
     init(folder: DataFolder, options: ReplicaOptions, logger: Logger) {
         self.folder = folder
@@ -94,7 +94,7 @@ final class ReplicaTable: Sendable {
     /// more of them; the others are served.
     private func open(_ record: ReplicaRecord, in directory: String) -> Replica {
         do throws(ThreadRefusal) {
-            let lane = try reserveLane(of: record.shard)
+            let lane = try options.threads.reserve(name: Self.laneName(record.shard), priority: .writing)
             return Replica.start(record: record, directory: directory, on: lane, options: options, logger: logger)
         } catch {
             logger.error("replica has no thread", metadata: metadata(record.shard, ["error": "\(error)"]))
@@ -109,14 +109,17 @@ final class ReplicaTable: Sendable {
         }
     }
 
-    /// The thread of a replica that is about to be one.
-    private func reserveLane(of shard: ShardID) throws(ThreadRefusal) -> ReservedThread {
-        try options.threads.reserve(name: "lane-\(shard.index)", priority: .writing)
-    }
+    private static func laneName(_ shard: ShardID) -> String { "lane-\(shard.index)" }
 
-    private func laneOrRefusal(of shard: ShardID) throws(WireStatus) -> ReservedThread {
+    private func threadOrRefusal(
+        of shard: ShardID,
+        name: String,
+        priority: WorkerThread.Priority
+    ) throws(WireStatus) -> ReservedThread {
         do throws(ThreadRefusal) {
-            return try reserveLane(of: shard)
+            let thread = try options.threads.reserve(name: name, priority: priority)
+            try options.threads.checkLeft(ThreadSource.keptCount)
+            return thread
         } catch {
             throw Refusal.noThread(shard, error)
         }
@@ -143,7 +146,7 @@ final class ReplicaTable: Sendable {
         // It would count as having every face: what should be here is lost, and the next report says so.
         guard request.mayBegin else { throw Refusal.unknownReplica(shard) }
         // Before anything is on the disk that would be opened at the next start.
-        let lane = try laneOrRefusal(of: shard)
+        let lane = try threadOrRefusal(of: shard, name: Self.laneName(shard), priority: .writing)
 
         let directory = folder.replicaPath(shard)
         let record = ReplicaRecord(
@@ -196,80 +199,6 @@ final class ReplicaTable: Sendable {
         replica.take(request.group, asked: nil)
         logger.info("replica hosted", metadata: metadata(shard, ["epoch": "\(request.group.epoch.number)"]))
         options.reportChanged()
-    }
-
-    /// The replicas have heard of every group that a coordinator told this worker to be a member of.
-    ///
-    /// - Parameters:
-    ///   - shards: those of the groups.
-    ///   - time: of ``ReplicationClock``: so it was then at the earliest.
-    func told(_ shards: Set<ShardID>, asOf time: Duration) {
-        guard time >= began else { return }
-        memberships.withLock { known in
-            if known.map({ $0.time <= time }) ?? true { known = (shards, time) }
-        }
-        isTold.set()
-    }
-
-    /// Makes the replica not exist, files and all. Idempotent.
-    ///
-    /// - Throws: `staleEpoch` when it is held under a higher one, or counts by a later group than the one that it was
-    ///   none of, or by any where the order does not tell which, or knows more than the records that the order comes
-    ///   of; `unavailable` as long as this worker cannot know of a later group.
-    func drop(_ request: DropReplica) throws(WireStatus) {
-        let shard = request.shard
-        let held = replicas.withLock { $0[shard] }
-        // What is made in its folder is no replica of it yet, and abandoned rather.
-        guard held != nil || prepared.withLock({ $0[shard] == nil }) else { return }
-        if let held {
-            let ground = try check(request, against: held)
-            logger.debug("replica is to be dropped", metadata: metadata(shard, ["epoch": "\(request.epoch.number)"]))
-            if let ground { try held.beginRemoval(by: ground) }
-            held.stop()
-            replicas.withLock { $0[shard] = nil }
-        }
-        do throws(WorkerError) {
-            try DurableFile.remove(Replica.recordPath(in: folder.replicaPath(shard)))
-            try removeFiles(in: folder.replicaPath(shard))
-        } catch {
-            throw Refusal.folder(error)
-        }
-        if held != nil {
-            logger.info("replica dropped", metadata: metadata(shard, ["epoch": "\(request.epoch.number)"]))
-            options.reportChanged()
-        }
-    }
-
-    /// An order may come long after it was given: whoever gave it was stopped, or the connection slow. By then the
-    /// worker may be a member again, and the replica another, in the same epoch.
-    ///
-    /// - Returns: what is to be looked at again when it begins; nil for a shard that is gone for good.
-    private func check(
-        _ request: DropReplica,
-        against replica: Replica
-    ) throws(WireStatus) -> Replica.RemovalGround? {
-        // What it is told of is the replica's before this is so.
-        let isTold = isTold.isSet
-        let (shard, epoch) = (request.shard, replica.epoch)
-        guard request.epoch >= epoch else { throw Refusal.staleEpoch(shard, sent: request.epoch, held: epoch) }
-        // It may have gone by more than its disk tells. What goes for good goes by the newest epoch there is.
-        if request.groupVersion != 0, let promised = replica.promisedEpoch, promised > request.epoch {
-            throw Refusal.earlierRecords(shard, sent: request.epoch, promised: promised)
-        }
-        guard let version = request.groupVersion else {
-            // From an earlier build, whose orders are checked by what the records say now.
-            guard let known = memberships.withLock({ $0 }) else { throw Refusal.membershipNotHeard(shard) }
-            guard !known.shards.contains(shard) else { throw Refusal.isMember(shard) }
-            let ground = Replica.RemovalGround.records(time: known.time)
-            try replica.checkRemoval(by: ground)
-            return ground
-        }
-        guard version > 0 else { return nil }
-        let ground = Replica.RemovalGround.version(version)
-        try replica.checkRemoval(by: ground)
-        // What it is none of nobody tells it.
-        guard isTold else { throw Refusal.groupsNotHeard(shard) }
-        return ground
     }
 
     /// Closes every replica: all are told before the first is waited for.
@@ -344,12 +273,7 @@ final class ReplicaTable: Sendable {
             try remove(known)
         }
         try admit()
-        let thread: ReservedThread
-        do throws(ThreadRefusal) {
-            thread = try options.threads.reserve(name: Successor.threadName(shard), priority: .background)
-        } catch {
-            throw Refusal.noThread(shard, error)
-        }
+        let thread = try threadOrRefusal(of: shard, name: Successor.threadName(shard), priority: .background)
         let directory = folder.replicaPath(shard)
         do throws(WorkerError) {
             try removeFiles(in: directory)
@@ -459,7 +383,7 @@ final class ReplicaTable: Sendable {
         let predecessors = successor.record.sources.map { ShardID(collection: shard.collection, index: $0) }
         // A disk that was put back may have one half and not the other, which is made of what goes with this.
         if let other = unfinished(of: predecessors) { throw Refusal.successorNotReady(other) }
-        let lane = try laneOrRefusal(of: shard)
+        let lane = try threadOrRefusal(of: shard, name: Self.laneName(shard), priority: .writing)
         successor.pause()
         // It was not any more when its thread ended.
         guard successor.isSealed else {
@@ -528,7 +452,7 @@ final class ReplicaTable: Sendable {
     }
 
     /// Removes a replica folder that has no record.
-    private func removeFiles(in directory: String) throws(WorkerError) {
+    func removeFiles(in directory: String) throws(WorkerError) {
         guard DurableFile.exists(directory) else { return }
         do throws(PartitionError) {
             try Partition.remove(at: "\(directory)/partition")
@@ -540,7 +464,7 @@ final class ReplicaTable: Sendable {
         try DurableFile.removeDirectory(directory)
     }
 
-    private func metadata(_ shard: ShardID, _ more: Logger.Metadata) -> Logger.Metadata {
+    func metadata(_ shard: ShardID, _ more: Logger.Metadata) -> Logger.Metadata {
         ["collection": "\(shard.collection)", "shard": "\(shard.index)"].merging(more) { $1 }
     }
 }

@@ -87,6 +87,7 @@ final class SnapshotShelf: Sendable {
     private let folder: String
     private let options: PartitionOptions
     private let disk: DiskRoom
+    private let threads: ThreadSource
     private let executor: BoundedExecutor
     private let content = Mutex(Content())
     private let logger: Logger
@@ -95,15 +96,18 @@ final class SnapshotShelf: Sendable {
     ///   - folder: of all snapshots; what is in it is removed.
     ///   - options: of the partitions that copies are opened as.
     ///   - disk: that they lie on.
+    ///   - threads: that copies are made on, one each.
     init(
         folder: String,
         options: PartitionOptions,
         disk: DiskRoom,
+        threads: ThreadSource,
         logger: Logger
     ) throws(WorkerError) {
         self.folder = folder
         self.options = options
         self.disk = disk
+        self.threads = threads
         self.logger = logger
         for name in try DurableFile.names(in: folder) {
             do throws(PartitionError) {
@@ -248,7 +252,7 @@ final class SnapshotShelf: Sendable {
             }
         }
         do throws(ThreadRefusal) {
-            try WorkerThread(ifAllowed: "snap-\(replica.shard.index)", work).detach()
+            try threads.start(name: "snap-\(replica.shard.index)", work).detach()
         } catch {
             content.withLock { $0.giveUpPlace(of: key.shard) }
             replica.endHold(of: snapshot)

@@ -77,7 +77,7 @@ extension Environment {
         } catch {
             Glibc.close(source)
             Glibc.close(sink)
-            throw LMDBError(errno: EAGAIN, path: path)
+            throw .noThread(path: path)
         }
         // The copy of all pages, free ones too, goes by the file and not by its tables.
         let ahead = options.readsSinglePages && compacting ? CopyReadAhead.begin(self, priority: pace.priority) : nil

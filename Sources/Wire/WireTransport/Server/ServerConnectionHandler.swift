@@ -212,6 +212,8 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
             switch machine.received(type, stream: header.stream) {
             case .handle:
                 _ = machine.finished(header.stream)
+                metrics.requestBegan()
+                metrics.requestEnded(type, .overloaded, took: .zero)
                 perform(.answer(connections.noRoom, stream: header.stream))
             case let action: perform(action)
             }

@@ -180,7 +180,7 @@ extension Integration {
                     "m",
                     // The coordinator keeps a twentieth of it to answer in, in which a machine may pause.
                     "--timeout",
-                    "40"
+                    "28"
                 )
                 #expect(created.status == 69 && created.error.contains("not hosted yet"), "\(created)")
                 #expect(created.error.contains("at \(cluster.workerAddresses[0]): "), "\(created)")

@@ -273,6 +273,7 @@ extension Integration {
                 var sequence: UInt64
             }
 
+            var collection: String
             var until: String?
             var gaps: Int
             var behind_seconds: Double?
@@ -291,7 +292,9 @@ extension Integration {
                 let listed = try await stage.mien("backup", "list", place, "--archive", "--json")
                 // Also while it is being written.
                 #expect(listed.status == 0, "\(listed)")
-                guard let archive = try listed.document([ArchiveDocument].self).first,
+                // What was restored is archived as well.
+                let archives = try listed.document([ArchiveDocument].self)
+                guard let archive = archives.first(where: { $0.collection == Self.collection }),
                     let until = archive.until, (try? date(until)).map({ $0 >= wanted }) ?? false
                 else { return nil }
                 #expect(archive.gaps == 0)

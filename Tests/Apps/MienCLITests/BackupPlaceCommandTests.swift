@@ -4,8 +4,9 @@ import FaceModel
 import Foundation
 import Testing
 
-/// The archived log of a collection that is gone can be removed whole, and no other.
-struct PruneCommandTests {
+/// What is in a place of backups is listed; the archived log of a collection that is gone can be removed whole, and no
+/// other.
+struct BackupPlaceCommandTests {
     private static let shard = ArchiveVolume.Shard(index: 0, range: .all)
     private static let old = Timestamp(milliseconds: 1_767_225_600_000)
 

@@ -2,6 +2,7 @@ import ClusterModel
 import FaceModel
 import Foundation
 import Logging
+import Observability
 import Synchronization
 import Testing
 import Threads
@@ -10,18 +11,10 @@ import WireTransport
 import WorkerService
 
 /// Readings of whole replicas that somebody asks for, and threads that the system does not give.
-struct AwaitedReadingTests {
+struct AwaitedReadingsTests {
     private static let beginning = "all of a replica is read, as was asked for"
 
     private let test = TestCollection(shardCount: 3)
-
-    private func eventually(_ what: String, _ isSo: () async throws -> Bool) async throws {
-        let end = ContinuousClock.now + .seconds(30)
-        while try await !isSo() {
-            guard ContinuousClock.now < end else { throw WireStatus(.deadlineExceeded, what) }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-    }
 
     /// What became of so many calls for the reading of a shard.
     private func readings(_ count: Int, of index: Int, _ peer: PeerClient) -> Task<[WireStatus?], Never> {
@@ -48,7 +41,12 @@ struct AwaitedReadingTests {
         let (log, first, second) = (LineRecorder(), Hold(), Hold())
         let folder = TemporaryFolder()
         let logger = Logger(label: "test") { _ in log }
-        try await WorkerHarness.with(WorkerHarness.options(folder), logger: logger) { harness in
+        let options = WorkerHarness.options(folder)
+        func waitingCount() -> Double? {
+            options.metrics.rendered().split(separator: "\n").first { $0.hasPrefix("mien_requests_in_flight{") }
+                .flatMap { $0.split(separator: " ").last }.flatMap { Double($0) }
+        }
+        try await WorkerHarness.with(options, logger: logger) { harness in
             defer {
                 first.release()
                 second.release()
@@ -80,7 +78,7 @@ struct AwaitedReadingTests {
             let ids = test.ids(21)
             _ = try await harness.call(test.enrol(ids))
             let late = Task { try await peer.call(VerifyReplica(shard: test.shard()), deadline: .after(.seconds(120))) }
-            try await Task.sleep(for: .milliseconds(100))
+            try await eventually("it has come, as all others have") { waitingCount() == 153 }
             first.release()
             second.release()
             let answers = await begun.value + other.value + joining.value
