@@ -104,9 +104,13 @@ struct SlowReaderTests {
             )
             try await cluster.withCoordinator { address, client in
                 var deaf: [DeafClient] = []
+                let askedCount = cluster.workers[0].requestCount
                 for _ in 0..<3 {
                     deaf.append(try await DeafClient(of: address, token: cluster.token, asking: Self.get))
                 }
+                // The worker answers in turn: before a small search all three, so that no large one is beside them.
+                try await Self.until("not all were asked for") { cluster.workers[0].requestCount >= askedCount + 3 }
+                _ = await Self.search(client)
                 // Of a third the shard's answer is not taken any more. Some 8 MB are expected of such a search.
                 try await Self.until("what waits for those who do not read was not counted") {
                     await Self.search(client, probeCount: 256, k: 128)?.code == .overloaded
