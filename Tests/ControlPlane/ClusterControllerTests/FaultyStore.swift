@@ -1,4 +1,7 @@
 import ClusterController
+import ClusterModel
+import ClusterState
+import FaceModel
 import Synchronization
 
 /// An embedded store behind which a test decides what goes wrong.
@@ -157,5 +160,17 @@ extension ControlCluster {
         for worker in workers { await worker.stop() }
         await cluster.stop()
         try outcome.get()
+    }
+}
+
+extension MetadataListing {
+    /// The group that a shard has when what is listed is changed so.
+    func group(of shard: ShardID, after changes: [MetadataChange]) -> ReplicaGroup? {
+        var listing = self
+        for case .put(let key, let value) in changes {
+            guard let index = listing.records.firstIndex(where: { $0.key == key }) else { continue }
+            listing.records[index].value = value
+        }
+        return (try? ClusterRecords(listing))?.metadata.placement(of: shard)?.group
     }
 }

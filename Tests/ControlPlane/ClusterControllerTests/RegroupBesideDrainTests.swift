@@ -12,20 +12,6 @@ struct RegroupBesideDrainTests {
     private let shared = TemporaryFolder()
     private let own = TemporaryFolder()
 
-    /// The group that a shard has when what is listed is changed so.
-    private static func group(
-        of shard: ShardID,
-        after changes: [MetadataChange],
-        of listing: MetadataListing
-    ) -> ReplicaGroup? {
-        var listing = listing
-        for case .put(let key, let value) in changes {
-            guard let index = listing.records.firstIndex(where: { $0.key == key }) else { continue }
-            listing.records[index].value = value
-        }
-        return (try? ClusterRecords(listing))?.metadata.placement(of: shard)?.group
-    }
-
     /// It was chosen for the copy that a shard lacks, and its folder may be removed before the group is recorded.
     @Test func noReplicaComesToAWorkerThatWasDecommissionedMeanwhile() async throws {
         try await ControlCluster.withFaultyStore(at: shared, own: own, workers: 3) { store, cluster, workers in
@@ -41,7 +27,7 @@ struct RegroupBesideDrainTests {
             let spareID = spare.id
             store.set { faults in
                 faults.holds = { changes in
-                    Self.group(of: shard, after: changes, of: listing)?.members.contains(spareID) ?? false
+                    listing.group(of: shard, after: changes)?.members.contains(spareID) ?? false
                 }
             }
             // The other replica is none of the shard's any more, and still there: the copy has to come elsewhere.

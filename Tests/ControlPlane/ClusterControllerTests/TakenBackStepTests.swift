@@ -67,20 +67,6 @@ struct TakenBackStepTests {
         _ = try await store.store.commit([], [.put(key: key, value: record.value)])
     }
 
-    /// The group that a shard has when what is listed is changed so.
-    private static func group(
-        of shard: ShardID,
-        after changes: [MetadataChange],
-        of listing: MetadataListing
-    ) -> ReplicaGroup? {
-        var listing = listing
-        for case .put(let key, let value) in changes {
-            guard let index = listing.records.firstIndex(where: { $0.key == key }) else { continue }
-            listing.records[index].value = value
-        }
-        return (try? ClusterRecords(listing))?.metadata.placement(of: shard)?.group
-    }
-
     private func change(
         _ verb: ChangeOperation.Verb,
         _ move: Move,
@@ -95,7 +81,7 @@ struct TakenBackStepTests {
         let listing = try await store.store.list(prefix: "")
         store.set { faults in
             faults.holds = { changes in
-                guard let group = Self.group(of: move.shard, after: changes, of: listing) else { return false }
+                guard let group = listing.group(of: move.shard, after: changes) else { return false }
                 return !group.isInSync(move.from)
             }
         }

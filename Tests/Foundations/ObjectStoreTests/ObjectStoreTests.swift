@@ -14,18 +14,16 @@ import Testing
         longestPause: .milliseconds(4)
     )
 
-    private static func withStore(
+    private static func store(
+        at endpoint: String,
         _ retries: RetryPolicy = quick,
-        bodyTime: Duration = .seconds(120),
-        _ script: @escaping @Sendable (Int) -> ScriptedServer.Reaction,
-        _ body: (ObjectStore, ScriptedServer) async throws -> Void
-    ) async throws {
-        let server = try await ScriptedServer.start { number, _ in script(number) }
-        let store = ObjectStore(
+        bodyTime: Duration = .seconds(120)
+    ) -> ObjectStore {
+        ObjectStore(
             ObjectStoreOptions(
                 bucket: "some-bucket",
                 prefix: "mien/",
-                endpoint: server.endpoint,
+                endpoint: endpoint,
                 region: "us-east-1",
                 credentials: .init(accessKey: "a", secretKey: "b")
             ),
@@ -33,6 +31,16 @@ import Testing
             bodyTime: bodyTime,
             group: MultiThreadedEventLoopGroup.singleton
         )
+    }
+
+    private static func withStore(
+        _ retries: RetryPolicy = quick,
+        bodyTime: Duration = .seconds(120),
+        _ script: @escaping @Sendable (Int) -> ScriptedServer.Reaction,
+        _ body: (ObjectStore, ScriptedServer) async throws -> Void
+    ) async throws {
+        let server = try await ScriptedServer.start { number, _ in script(number) }
+        let store = Self.store(at: server.endpoint, retries, bodyTime: bodyTime)
         var failure: (any Error)?
         do { try await body(store, server) } catch { failure = error }
         await store.close()
@@ -156,17 +164,7 @@ import Testing
         await server.stop()
         let heldPort = HeldPort(port) { Issue.record("\($0)") }
         defer { withExtendedLifetime(heldPort) {} }
-        let store = ObjectStore(
-            ObjectStoreOptions(
-                bucket: "some-bucket",
-                prefix: "mien/",
-                endpoint: server.endpoint,
-                region: "us-east-1",
-                credentials: .init(accessKey: "a", secretKey: "b")
-            ),
-            retries: Self.quick,
-            group: MultiThreadedEventLoopGroup.singleton
-        )
+        let store = Self.store(at: server.endpoint)
         let began = ContinuousClock.now
         let error = await #expect(throws: BackupError.self) { try await store.list("manifests/") }
         #expect(error?.description.contains("after \(Self.quick.leastAttempts) attempts") == true)
