@@ -200,7 +200,8 @@ package final class Partition: Sendable {
                     rowByteCount: UInt64(
                         (rows.overflowPageCount + roundedRows.overflowPageCount) * rows.pageByteCount
                     ),
-                    freshByteCount: UInt64(state.nextRow - state.foldedRow) * UInt64(shape.rowByteCount)
+                    freshByteCount: UInt64(state.nextRow - state.foldedRow) * UInt64(shape.rowByteCount),
+                    rowIDCount: UInt64(state.nextRow)
                 )
             }
         } catch {

@@ -16,7 +16,7 @@ package enum PartitionError: Error, Sendable {
     case generationConflict(installed: UInt32, offered: UInt32)
     /// The log does not allow what a replica asked of it.
     case logRefused(LogRefusal)
-    /// Every row id of 32 bits was used.
+    /// Every row id of 32 bits was used, or is kept for what was ordered before.
     case rowIDsExhausted
     /// The matches of a search take so many bytes or more, and may take fewer.
     case answerTooLarge(byteCount: Int, byteLimit: Int)
@@ -47,7 +47,7 @@ extension PartitionError: CustomStringConvertible {
         case .generationConflict(let installed, let offered):
             "codebook generation \(installed) is installed and generation \(offered) cannot take its place"
         case .logRefused(let refusal): "\(refusal)"
-        case .rowIDsExhausted: "the partition has used all of its 2^32 row ids; its shard must be split"
+        case .rowIDsExhausted: "the partition has none of its 2^32 row ids left for more faces; split its shard"
         case .answerTooLarge(let byteCount, let byteLimit):
             "the matches would take \(byteCount) bytes or more, and there is room for \(byteLimit)"
         case .stopped: "it was told to stop before all was read"

@@ -27,6 +27,9 @@ package struct PartitionOptions: Sendable {
     package var evacuationDeadShare = 0.5
     /// Rows moved in one step: what the write lane does in tens of milliseconds.
     package var evacuationRowLimit = 512
+    /// Row ids from which on no more faces are ordered and no rows moved; see ``Partition/checkRowIDs()``. Those behind
+    /// it, a million of 2^32, are for what was ordered before.
+    package var rowIDLimit = UInt32.max - (1 << 20)
     /// Candidates of the whole collection per probe that are kept to have their stored embeddings compared: this many,
     /// and a multiple of k. That is for `recall`; other efforts keep eight times as many, `lists` four times up to a
     /// quarter of the lists.

@@ -182,6 +182,8 @@ package struct PartitionStatistics: Hashable, Sendable {
     package var rowByteCount: UInt64
     /// Bytes of the stored embeddings of fresh rows.
     package var freshByteCount: UInt64
+    /// Row ids that were given out, of 2^32: none is used again.
+    package var rowIDCount: UInt64
 
     package init(
         faceCount: UInt64,
@@ -200,7 +202,8 @@ package struct PartitionStatistics: Hashable, Sendable {
         filterByteCount: Int = 0,
         codeByteCount: UInt64,
         rowByteCount: UInt64,
-        freshByteCount: UInt64 = 0
+        freshByteCount: UInt64 = 0,
+        rowIDCount: UInt64 = 0
     ) {
         self.faceCount = faceCount
         self.freshCount = freshCount
@@ -219,6 +222,7 @@ package struct PartitionStatistics: Hashable, Sendable {
         self.codeByteCount = codeByteCount
         self.rowByteCount = rowByteCount
         self.freshByteCount = freshByteCount
+        self.rowIDCount = rowIDCount
     }
 }
 

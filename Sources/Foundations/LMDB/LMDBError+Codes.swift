@@ -31,7 +31,7 @@ extension LMDBError {
             case MDB_BAD_TXN: .transactionFailed(path: path)
             case MDB_INVALID: .notAnEnvironment(path: path)
             case MDB_VERSION_MISMATCH: .versionMismatch(path: path)
-            case MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_PANIC: .corrupted(path: path)
+            case MDB_CORRUPTED, MDB_PAGE_NOTFOUND: .corrupted(path: path)
             case ..<0:
                 unsafe .other(path: path, code: code, message: String(cString: mdb_strerror(code)))
             default: Self(errno: code, path: path)

@@ -55,7 +55,8 @@ package indirect enum LMDBError: Error, Equatable, Sendable {
     case noThread(path: String)
     /// `close()` was called.
     case closed(path: String)
-    /// An earlier commit or sync failed; the environment takes no writes until it is closed, reopened and verified.
+    /// An earlier commit or sync failed; the environment takes no writes until it is closed, reopened and verified, and
+    /// no reads either when what failed was to say where everything else is.
     case fenced(path: String, cause: LMDBError)
 
     // MARK: Disk
@@ -124,8 +125,8 @@ extension LMDBError: CustomStringConvertible {
         case .closed(let path):
             "The environment \(path) is closed; open it again."
         case .fenced(let path, let cause):
-            "The environment \(path) takes no writes since a commit failed; close, reopen and verify it. "
-                + "The commit failed so: \(cause)"
+            "The environment \(path) takes no writes, and maybe no reads, since a commit failed; close, reopen and "
+                + "verify it. The commit failed so: \(cause)"
         case .noSpace(let path):
             "The disk that holds \(path) is full; free some space."
         case .io(let path, let errno):

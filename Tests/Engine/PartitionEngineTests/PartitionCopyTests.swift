@@ -196,4 +196,22 @@ struct PartitionCopyTests {
         #expect(marks[200...].allSatisfy(isThere))
         #expect(marks[..<200].count(where: isThere) == 0)
     }
+
+    /// LMDB puts the pages of a copy together in memory that held others of it: nothing of these comes to lie where a
+    /// page has room left, out of reach of all that overwrites what deleted faces leave.
+    @Test func aCopyHasNoMoreOfAnEmbeddingThanItsPartition() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let embeddings = (0..<700).map { _ in source.embedding() }
+        try fixture.enrol((0..<700).map { FaceID($0) }, embeddings)
+        var scanner = RemnantScanner()
+        for embedding in embeddings {
+            scanner.add(embedding.map { Float16($0) }.withUnsafeBytes { Array($0) }, of: "a face")
+        }
+        let path = "\(fixture.folder.path)/copy"
+        _ = try fixture.partition.copy(to: path)
+        let hits = try scanner.hits(in: path)
+        #expect(hits["a face", default: 0] > 700)
+        #expect(try hits == scanner.hits(in: fixture.directory))
+    }
 }

@@ -32,8 +32,11 @@ import Testing
             (ids.prefix(10) + [FaceID(99)]).map { ($0, first.sequence) }
             + [(ids[3], second.sequence), (ids[20], second.sequence)]
         let found = try Self.erasures(fixture.partition)
-        #expect(found.map(\.pseudonym) == expected.map { key.pseudonym(of: $0.0) })
-        #expect(found.map(\.version) == expected.map { FaceVersion(epoch: 1, sequence: $0.1) })
+        let inOrder = expected.map { (sequence: $0.1, pseudonym: key.pseudonym(of: $0.0)) }.sorted {
+            ($0.sequence, $0.pseudonym) < ($1.sequence, $1.pseudonym)
+        }
+        #expect(found.map(\.pseudonym) == inOrder.map(\.pseudonym))
+        #expect(found.map(\.version) == inOrder.map { FaceVersion(epoch: 1, sequence: $0.sequence) })
         #expect(found.allSatisfy { $0.time == Timestamp(milliseconds: 1234) })
         _ = try fixture.partition.verifyAll()
         let copy = TemporaryFolder()
@@ -156,5 +159,78 @@ import Testing
         }
         // Of the nine that the second deletion named four were gone.
         #expect(found[0] == found[1] && found[0].count == 4 + 9)
+    }
+
+    /// Each replica of a merged shard takes the ledgers of its sources over in a time of its own, and each page may
+    /// come from another.
+    @Test(arguments: [1, 7, 20, 1000]) func pagesOfSeveralReplicasOfAMergedShardMakeOneLedger(limit: Int) throws {
+        let fixtures = [try PartitionFixture(), try PartitionFixture()]
+        let replicas = try (0..<2).map { number in
+            try SuccessorBuilder(
+                at: "\(fixtures[0].folder.path)/merged\(number)",
+                identity: .made(shardIndex: 3),
+                sources: fixtures.map(\.partition),
+                options: fixtures[0].options
+            )
+        }
+        defer { withExtendedLifetime(fixtures) { for replica in replicas { replica.close() } } }
+        for round in 0..<4 {
+            // Both delete by writes of one number, and only one of the replicas looks between the two.
+            try fixtures[1].delete((0..<9).map { FaceID(100 * round + 50 + $0) })
+            while try replicas[0].copyErasures() {}
+            try fixtures[0].delete((0..<9).map { FaceID(100 * round + $0) })
+        }
+        for replica in replicas { while try replica.copyErasures() {} }
+        let key = fixtures[0].partition.identity.erasureKey
+        let numbers: [Int] = (0..<400).filter { $0 % 50 < 9 }
+        let all = Set(numbers.map { key.pseudonym(of: FaceID($0)) })
+        for first in 0..<2 {
+            var found: [Erasure] = []
+            var (position, turn) = (ErasurePosition?.none, first)
+            while true {
+                let page = try replicas[turn % 2].partition.erasures(after: position, limit: limit)
+                #expect(page.erasures.count <= limit)
+                found += page.erasures
+                if page.isLast { break }
+                // One of before, which counts those of a number in its own order, is told of whole numbers where it
+                // can be.
+                if limit >= 18 { #expect(page.last?.index == UInt32.max) }
+                (position, turn) = (page.last, turn + 1)
+                try #require(turn < 200, "the ledger has an end")
+            }
+            #expect(found.count == all.count && Set(found.map(\.pseudonym)) == all)
+        }
+    }
+
+    /// The halves of a split have its erasures both, as replicas with clocks of their own noted them.
+    @Test func anErasureThatBothHalvesHaveIsOneWhateverTheirClocksSaid() throws {
+        let fixtures = try (0..<2).map { number in
+            var options = PartitionOptions.small
+            options.wallClock = { Timestamp(milliseconds: 1000 + Int64(number)) }
+            return try PartitionFixture(options: options)
+        }
+        let ids = (0..<30).map { FaceID($0) }
+        for fixture in fixtures {
+            for id in ids[..<10] { try fixture.delete([id]) }
+            try fixture.delete(Array(ids[10...]))
+        }
+        for isReversed in [false, true] {
+            let path = "\(fixtures[0].folder.path)/merged-\(isReversed)"
+            let builder = try SuccessorBuilder(
+                at: path,
+                identity: .made(shardIndex: 3),
+                sources: (isReversed ? fixtures.reversed() : fixtures).map(\.partition),
+                options: fixtures[0].options
+            )
+            let found: [Erasure]
+            do {
+                defer { builder.close() }
+                while try builder.copyErasures() {}
+                found = try Self.erasures(builder.partition, limit: 1000)
+            }
+            #expect(found.map(\.time) == ids.map { _ in Timestamp(milliseconds: 1001) })
+            let dump = try PartitionDump(of: path, answers: [])
+            #expect(dump.entries.count { $0.table == "erasures" && !$0.key.isEmpty } == ids.count)
+        }
     }
 }

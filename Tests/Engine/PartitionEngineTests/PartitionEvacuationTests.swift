@@ -78,6 +78,27 @@ struct PartitionEvacuationTests {
         #expect(try fixture.settle() == 0)
     }
 
+    /// The row ids that are left are for what was ordered before.
+    @Test func nothingIsMovedOnceFewRowIDsAreLeft() throws {
+        var options = Self.options
+        options.rowIDLimit = 512
+        let (fixture, embeddings) = try filled(511, options: options)
+        try fixture.partition.checkRowIDs()
+        try fixture.enrol([FaceID(511)], [embeddings[0]])
+        #expect {
+            try fixture.partition.checkRowIDs()
+        } throws: { error in
+            guard case PartitionError.rowIDsExhausted = error else { return false }
+            return true
+        }
+        try fixture.enrol([FaceID(512)], [embeddings[1]])
+        #expect(try fixture.partition.statistics().rowIDCount == 513)
+        try fixture.delete((0..<64).map { FaceID($0) })
+        try fixture.settle()
+        #expect(fixture.evacuationCount == 0)
+        #expect(try fixture.storedChunks() == [0, 1, 2, 3])
+    }
+
     /// Rows that moved expire, are replaced and deleted as others do.
     @Test func rowsThatMovedExpireAndAreReplacedAndDeleted() throws {
         let (fixture, embeddings) = try filled(256)

@@ -282,6 +282,33 @@ struct RecallCorrectionTests {
         #expect(try fixture.search([embeddings[7]], limit: 1).matches[0].map(\.faceID) == [FaceID(0)])
     }
 
+    /// The calibration begins at 0.30: nobody has promised what a lower threshold asks for besides.
+    @Test func matchesBelowTheCalibrationAreNoMates() throws {
+        let fixture = try PartitionFixture()
+        var source = FaceSource(dimension: 64)
+        let probe = source.embedding()
+        let similarities: [Float] = [0.8, 0.5, 0.2]
+        let mates = similarities.map { source.mate(of: probe, similarity: $0) }
+        try fixture.enrol(mates.indices.map { FaceID($0) }, mates)
+        for (threshold, mateCount) in [(0.1, 2), (0.4, 2), (0.6, 1)] as [(Float, UInt64)] {
+            let search = PartitionSearch(
+                parameters: SearchParameters(matchLimit: 10, threshold: threshold, effort: .recall(0.99)),
+                excludedFace: nil,
+                probes: EmbeddingMatrix(dimension: 64, values: probe),
+                now: Timestamp(milliseconds: 0)
+            )
+            let check = try fixture.partition.checkRecall(of: search, shouldStop: { false })
+            let matchCount = UInt64(similarities.count { $0 > threshold })
+            let tally = RecallTally(
+                matchCount: matchCount,
+                foundMatchCount: matchCount,
+                mateCount: mateCount,
+                foundMateCount: mateCount
+            )
+            #expect(check == .done(tally), "threshold \(threshold)")
+        }
+    }
+
     /// Without a threshold most of ten matches are strangers, of which nobody promised any: those missed say nothing of
     /// the curve.
     @Test func strangersAreNoMates() throws {

@@ -107,6 +107,51 @@ import Testing
         try #expect(reopened.read { try $0.numbers(found) } == acknowledged + [1000])
     }
 
+    /// After that LMDB lets nobody in, readers neither: the file is sound, and no copy has to take its place.
+    @Test func aCommitThatFailsAtItsLastWriteFencesReadsAndIsNoDamage() throws {
+        let environment = try Environment(path: folder.path)
+        let table = try environment.openTable(named: "t", create: true)
+        try environment.write { try $0.put(table, key: UInt64(1), value: [1]) }
+        let failure = try LastWriteFailure(in: folder.path)
+        let cause = LMDBError.io(path: folder.path, errno: EBADF)
+        #expect(throws: cause) { try environment.write { try $0.put(table, key: UInt64(2), value: [2]) } }
+        failure.end()
+        let fenced = LMDBError.fenced(path: folder.path, cause: cause)
+        #expect(throws: fenced) { try environment.read { try $0.numbers(table) } }
+        #expect(throws: fenced) { try environment.write { try $0.put(table, key: UInt64(3), value: [3]) } }
+        #expect(throws: fenced) { try environment.openTable(named: "t") }
+        #expect(throws: fenced) { try environment.copy(to: folder.path + "/copy", compacting: true) }
+        #expect(!FileManager.default.fileExists(atPath: folder.path + "/copy/data.mdb"))
+        environment.close()
+
+        let reopened = try Environment(path: folder.path)
+        let found = try reopened.openTable(named: "t")
+        try #expect(reopened.read { try $0.numbers(found) } == [1])
+        try reopened.write { try $0.put(found, key: UInt64(2), value: [2]) }
+        try #expect(reopened.read { try $0.numbers(found) } == [1, 2])
+    }
+
+    /// What an opening reads may lie in memory alone, in pages that the system takes for written: it writes them again.
+    @Test func anOpeningWritesAgainWhereEverythingIs() throws {
+        let environment = try Environment(path: folder.path)
+        let table = try environment.openTable(named: "t", create: true)
+        try environment.write { try $0.put(table, key: UInt64(1), value: [1]) }
+        environment.close()
+        let file = folder.path + "/data.mdb"
+        func written() throws -> Date? {
+            try FileManager.default.attributesOfItem(atPath: file)[.modificationDate] as? Date
+        }
+        let bytes = try Data(contentsOf: URL(filePath: file))
+        let past = Date(timeIntervalSince1970: 1_000_000_000)
+        for isReadOnly in [true, false] {
+            try FileManager.default.setAttributes([.modificationDate: past], ofItemAtPath: file)
+            let opened = try Environment(path: folder.path, options: .init(readOnly: isReadOnly))
+            #expect(try (written() == past) == isReadOnly)
+            opened.close()
+            #expect(try Data(contentsOf: URL(filePath: file)) == bytes)
+        }
+    }
+
     @Test(.enabled(if: SmallDisk.isAvailable), arguments: [false, true])
     func copyToAFullDiskFailsAndLeavesNoFile(compacting: Bool) throws {
         let disk = try SmallDisk(byteCount: 1 << 20)

@@ -69,6 +69,33 @@ import Testing
         #expect(try sweep(environment, table) <= 5)
     }
 
+    /// What was written before may lie in memory alone, where the sync failed that was to bring it to the disk: it is
+    /// opened anew then, by this process or another, and finds zeros there.
+    @Test func theFirstPassOfAnOpeningWritesWithoutLooking() throws {
+        let environment = try Environment(path: folder.path)
+        let table = try environment.openTable(named: "t", create: true)
+        try environment.write { transaction in
+            for key in UInt64(0)..<40 { try transaction.put(table, key: key, value: Self.value(key)) }
+        }
+        try environment.write { transaction in
+            for key in UInt64(0)..<30 { try transaction.delete(table, key: key) }
+        }
+        #expect(try sweep(environment, table) >= 90)
+        #expect(try sweep(environment, table) <= 5)
+        environment.close()
+
+        let reopened = try Environment(path: folder.path)
+        let found = try reopened.openTable(named: "t")
+        // A step from elsewhere than the beginning ends no pass.
+        let commit = try reopened.lastCommit()
+        try reopened.write { try $0.put(found, key: UInt64(1 << 40), value: [1]) }
+        let step = try #require(try reopened.overwriteFreePages(from: 1, count: 10_000, freedThrough: commit))
+        #expect(step.nextPage == nil && step.overwrittenPageCount >= 90)
+        #expect(try sweep(reopened, found) >= 90)
+        #expect(try sweep(reopened, found) <= 5)
+        for key in UInt64(30)..<40 { try #expect(reopened.read { try $0.bytes(found, key) } == Self.value(key)) }
+    }
+
     @Test func whatAReaderSeesStays() throws {
         let environment = try Environment(path: folder.path)
         let table = try environment.openTable(named: "t", create: true)

@@ -74,6 +74,52 @@ import Testing
         try #expect(environment.read { try $0.bytes(table, "k") } == [1])
     }
 
+    @Test func whoMustNotWaitDoesNotReadWhileTheMapIsToGrow() throws {
+        let (environment, table) = (environment, table)
+        try environment.write { try $0.put(table, key: "k", value: [1]) }
+        let hasGrown = Flag()
+        let ended = DispatchSemaphore(value: 0)
+        try environment.read { _ in
+            Thread.detachNewThread {
+                if (try? environment.growMap(to: 1 << 24, waitingAtMost: .seconds(600))) == true { hasGrown.set() }
+                ended.signal()
+            }
+            // Until the growth waits for this read.
+            let end = ContinuousClock.now + .seconds(60)
+            var isRead = true
+            while isRead, ContinuousClock.now < end {
+                isRead = try environment.readWithoutWaiting { _ in true } != nil
+            }
+            #expect(!isRead && !hasGrown.isSet)
+        }
+        #expect(ended.wait(timeout: .now() + 60) == .success)
+        #expect(hasGrown.isSet)
+        let value = try environment.readWithoutWaiting { try $0.bytes(table, "k") == [1] }
+        #expect(value == true)
+        environment.close()
+        #expect(throws: LMDBError.closed(path: folder.path)) { try environment.readWithoutWaiting { _ in } }
+    }
+
+    /// Nobody has to wait for a growth that waits for one.
+    @Test func aLongReadIsNotWaitedFor() throws {
+        let environment = environment
+        let hasGrown = Flag()
+        let ended = DispatchSemaphore(value: 0)
+        try environment.readForLong { _ in
+            Thread.detachNewThread {
+                if (try? environment.growMap(to: 1 << 24, waitingAtMost: .seconds(600))) != false { hasGrown.set() }
+                ended.signal()
+            }
+            #expect(ended.wait(timeout: .now() + 30) == .success)
+            // Where there is no address space that is said all the same.
+            #expect(throws: LMDBError.mapUnavailable(path: folder.path, mapByteCount: 1 << 60)) {
+                try environment.growMap(to: 1 << 60, waitingAtMost: .zero)
+            }
+        }
+        #expect(!hasGrown.isSet)
+        try #expect(environment.growMap(to: 1 << 24, waitingAtMost: .zero))
+    }
+
     @Test func thereIsNoRoomForMoreThanTheAddressSpace() throws {
         #expect(throws: LMDBError.mapUnavailable(path: folder.path, mapByteCount: 1 << 60)) {
             try environment.growMap(to: 1 << 60, waitingAtMost: .zero)

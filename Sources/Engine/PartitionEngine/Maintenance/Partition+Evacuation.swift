@@ -17,7 +17,7 @@ extension Partition {
         let hasCodebook = codebooks.withLock { $0.newest != nil }
         return try environment.read { reading in
             let before = try state(reading)
-            guard before.nextRow < .max - UInt32(options.evacuationRowLimit) - 3 * rowsPerChunk else { return false }
+            guard before.nextRow < options.rowIDLimit else { return false }
             let tombstones = try tombstones(reading, rowCount: before.nextRow)
             let endChunk = (hasCodebook ? before.foldedRow : before.nextRow) / rowsPerChunk
             let firstChunk = min(endChunk, try firstStoredChunk(reading) ?? endChunk)

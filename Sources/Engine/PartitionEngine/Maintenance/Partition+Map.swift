@@ -12,13 +12,14 @@ extension Partition {
         }
     }
 
-    /// Gives the file more address space, once no search, write or copy is under way; those that come meanwhile wait.
+    /// Gives the file more address space, once no search or write is under way; those that come meanwhile wait.
     ///
     /// Pages stay in memory. What was found of them and kept for later searches, where codes, rows and tombstones lie,
     /// is found anew by the next one. Call from the write lane.
     ///
     /// - Parameter patience: how long to wait for searches under way, and so how long others may have to wait.
-    /// - Returns: false when that was not enough; nothing was changed.
+    /// - Returns: false when that was not enough, and at once while the partition is copied or verified; nothing was
+    ///   changed.
     package func growMap(to byteCount: Int, waitingAtMost patience: Duration) throws(PartitionError) -> Bool {
         do {
             return try environment.growMap(to: byteCount, waitingAtMost: patience) {

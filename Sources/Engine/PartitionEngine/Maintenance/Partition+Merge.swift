@@ -111,11 +111,13 @@ extension Partition {
         merges.withLock { $0[kind] = isDone ? nil : merge }
     }
 
-    /// Goes through one list of a run; chunks are verified on their first touch.
+    /// Goes through one list of a run, for whoever copies its codes: they get a new checksum there, so each chunk is
+    /// verified whether or not it was before.
     ///
     /// - Parameters:
     ///   - rows: which of the list's rows in the run, counted from 0; nil for all.
     ///   - code: where each code is unpacked to, of the codebook's byte count.
+    ///   - verified: chunks that were verified for the copy in the same read transactions, and need not be again.
     ///   - body: gets the row's id and factor, and its code.
     static func forEachCode(
         of run: CodeSnapshot.Run,
@@ -123,11 +125,13 @@ extension Partition {
         rows: Range<Int>? = nil,
         planeCount: Int,
         into code: inout [UInt8],
+        verified: inout Set<CodeChunkKey>,
         _ body: (_ stored: (rowID: UInt32, factor: UInt16), _ code: [UInt8]) throws -> Void
     ) throws {
         let manifest = run.manifest
         let slotsPerChunk = run.slotCount(planeCount: planeCount)
         let first = Int(manifest.firstSlots[list])
+        var lastVerified = -1
         for row in rows ?? 0..<Int(manifest.listRowCounts[list]) {
             let slot = first + row
             let number = slot / slotsPerChunk
@@ -138,9 +142,12 @@ extension Partition {
                 slotCount: slotsPerChunk,
                 key: key
             )
-            if !run.marks.isMarked(number) {
-                try view.verify(key)
-                run.marks.mark(number)
+            if number != lastVerified {
+                if verified.insert(key).inserted {
+                    try view.verify(key)
+                    run.marks.mark(number)
+                }
+                lastVerified = number
             }
             let place = slot % slotsPerChunk
             let stored = unsafe VectorKernels.slot(place, records: view.records, planeCount: planeCount)

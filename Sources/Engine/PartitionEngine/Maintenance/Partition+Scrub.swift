@@ -93,6 +93,7 @@ extension Partition {
         let rows: [Int]
     }
 
+    /// Each chunk is verified whether or not it was before, and so is its rounded one: both get a new checksum.
     private func overwrite(
         _ scrubs: [DeadRows],
         _ before: PartitionState,
@@ -112,6 +113,7 @@ extension Partition {
                 guard let old = try unsafe reading.value(of: tables.rows, key: scrub.chunk) else {
                     throw PartitionStoreError.missing(table: "rows", key: UInt64(scrub.chunk))
                 }
+                try unsafe RowChunk(old, shape: shape).verify(chunk: scrub.chunk)
                 let value = try unsafe transaction.reserve(
                     tables.rows,
                     key: scrub.chunk,
@@ -127,6 +129,7 @@ extension Partition {
                 }
                 unsafe RowChunk.seal(value, shape: shape, chunk: scrub.chunk)
                 guard let rounded = try roundedRows.chunk(scrub.chunk, reading) else { continue }
+                try rounded.verify(chunk: scrub.chunk)
                 let roundedValue = try unsafe transaction.reserve(
                     tables.roundedRows,
                     key: scrub.chunk,

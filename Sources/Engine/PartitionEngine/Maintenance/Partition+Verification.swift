@@ -9,7 +9,8 @@ internal import VectorMath
 extension Partition {
     /// Computes the digest from the tables: every face's record and every stored embedding is read and verified.
     ///
-    /// One read transaction: pages that writes free meanwhile are used again only after it, so the file may grow.
+    /// One read transaction: pages that writes free meanwhile are used again only after it, so the file may grow; its
+    /// address space does not.
     /// - Returns: nil when it was stopped.
     package func recomputeDigest(shouldStop: () -> Bool = { false }) throws(PartitionError) -> PartitionDigest? {
         try verifying { transaction in
@@ -53,7 +54,7 @@ extension Partition {
         _ body: (borrowing ReadTransaction) throws -> PartitionDigest
     ) throws(PartitionError) -> PartitionDigest? {
         do {
-            return try environment.read(body)
+            return try environment.readForLong(body)
         } catch is Stopped {
             return nil
         } catch {

@@ -57,12 +57,19 @@ struct RunMerge: Sendable {
         let endSlot = Int(writer.slot) + rowLimit
         readAhead(inputs, rowLimit: rowLimit, planeCount: planeCount)
         var readCount = 0
+        var verified: Set<CodeChunkKey> = []
         while list < codebook.listCount, readCount < rowLimit, Int(writer.slot) < endSlot {
             let source = inputs[input]
             let end = Int(source.manifest.listRowCounts[list])
             let rows = position..<min(end, position + rowLimit - readCount)
-            try Partition.forEachCode(of: source, list: list, rows: rows, planeCount: planeCount, into: &code) {
-                (stored, code) in
+            try Partition.forEachCode(
+                of: source,
+                list: list,
+                rows: rows,
+                planeCount: planeCount,
+                into: &code,
+                verified: &verified
+            ) { (stored, code) in
                 guard liveness.isLive(stored.rowID) else { return }
                 try writer.add(
                     list: UInt32(list),

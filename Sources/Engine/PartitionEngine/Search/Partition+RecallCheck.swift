@@ -32,24 +32,19 @@ extension Partition {
         // Of so few that it cannot be told hardly any stranger is as similar as the least mate.
         let bound = StrangerBound.similarity(ofBest: best, faceCount: exact.faceCount) ?? -.infinity
         let asked = best.prefix { $0.similarity >= search.parameters.threshold ?? -.infinity }
-        func tally(from least: Float) -> RecallTally {
-            RecallTally(
-                exact: asked,
-                found: found.matches[0],
-                limit: limit,
-                leastSimilarity: max(least, bound)
-            )
-        }
-        let least = SearchPlan.leastSimilarity(search.parameters)
+        // However low the threshold is, nothing is promised of mates for which there is no calibration.
+        let least = max(SearchPlan.leastSimilarity(search.parameters), SearchPlan.leastCalibratedSimilarity)
+        let tally = RecallTally(
+            exact: asked,
+            found: found.matches[0],
+            limit: limit,
+            leastSimilarity: max(least, bound)
+        )
         // The calibration is of all faces, and those of a filter may be found more or less often.
         if case .recall(let recall) = search.parameters.effort, search.parameters.filter == nil {
-            correctRecall(
-                by: tally(from: max(least, SearchPlan.leastCalibratedSimilarity)),
-                of: found,
-                promising: recall
-            )
+            correctRecall(by: tally, of: found, promising: recall)
         }
-        return .done(tally(from: least))
+        return .done(tally)
     }
 
     /// What a search finds as asked, and exactly beside it, however many writes come meanwhile; nil when `shouldStop`

@@ -30,6 +30,24 @@ extension Partition {
         }
     }
 
+    /// The same on the caller's thread alone, for an event loop: it does not wait for a moment in which the file gets
+    /// more address space.
+    ///
+    /// - Returns: nil when it would have had to wait; nothing was done.
+    package func searchWithoutWaiting(
+        _ search: PartitionSearch,
+        shouldStop: () -> Bool
+    ) throws(PartitionError) -> PartitionSearchAnswer? {
+        do {
+            let begin = StageClock.now
+            return try environment.readWithoutWaiting { transaction -> PartitionSearchAnswer in
+                try answer(to: search, since: begin, .none, transaction, shouldStop: shouldStop)
+            }
+        } catch {
+            throw PartitionError(error)
+        }
+    }
+
     /// The same on a transaction's commit, so that several searches may be of one.
     ///
     /// - Parameter begin: when the search began.

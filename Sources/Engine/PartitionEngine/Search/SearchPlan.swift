@@ -221,7 +221,8 @@ struct SearchPlan: Sendable {
         return Double(codeCount) * visitedShare + flatCost
     }
 
-    /// The similarity from which on a recall is promised.
+    /// The threshold, or without one the similarity from which on a recall is promised. Below
+    /// ``leastCalibratedSimilarity`` nothing is promised, whatever the threshold.
     static func leastSimilarity(_ parameters: SearchParameters) -> Float {
         parameters.threshold ?? leastCalibratedSimilarity
     }

@@ -69,9 +69,10 @@ extension SuccessorBuilder {
         try readingRuns(of: sources[...], codebook.generation) { inputs in
             try partition.environment.write { transaction in
                 var rowCount = 0
+                var verified = inputs.map { _ in Set<CodeChunkKey>() }
                 while copy.list < codebook.listCount, rowCount < max(1, partition.options.mergeRowLimit) {
                     let list = copy.list
-                    try forEachCode(of: list, codebook, in: inputs) { (own, code, factor) in
+                    try forEachCode(of: list, codebook, in: inputs, verified: &verified) { (own, code, factor) in
                         rowCount += 1
                         guard own < copy.endRow, !copy.isCoded[Int(own)] else { return }
                         copy.isCoded[Int(own)] = true
@@ -114,17 +115,25 @@ extension SuccessorBuilder {
     }
 
     /// Goes through the codes of rows that are here, of one list.
+    ///
+    /// - Parameter verified: chunks of each of the inputs, as ``Partition`` has them.
     private func forEachCode(
         of list: Int,
         _ codebook: Codebook,
         in inputs: [Input],
+        verified: inout [Set<CodeChunkKey>],
         _ body: (_ own: UInt32, _ code: ArraySlice<UInt8>, _ factor: UInt16) throws -> Void
     ) throws {
         var code = [UInt8](repeating: 0, count: codebook.plan.codeByteCount)
-        for (runs, rows) in inputs {
+        for (index, (runs, rows)) in inputs.enumerated() {
             for run in runs {
-                try Partition.forEachCode(of: run, list: list, planeCount: codebook.plan.planeCount, into: &code) {
-                    (stored, code) in
+                try Partition.forEachCode(
+                    of: run,
+                    list: list,
+                    planeCount: codebook.plan.planeCount,
+                    into: &code,
+                    verified: &verified[index]
+                ) { (stored, code) in
                     guard let own = rows[stored.rowID] else { return }
                     try body(own, code[...], stored.factor)
                 }

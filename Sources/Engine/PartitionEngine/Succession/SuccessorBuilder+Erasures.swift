@@ -3,7 +3,7 @@ internal import LMDB
 internal import PartitionStore
 
 /// Ledgers of erasures of the sources. They come over whole, since pseudonyms do not tell which faces they are of; one
-/// that is in the ledgers of two is one erasure.
+/// that is in the ledgers of two is one erasure, whatever their clocks said.
 extension SuccessorBuilder {
     /// Erasures that come over in one commit.
     private static let erasuresAtOnce = 8192
@@ -28,8 +28,8 @@ extension SuccessorBuilder {
             pages.append(page)
         }
         if room < Self.erasuresAtOnce {
-            // Fewer are not worth beginning anew for.
-            if room == 0 { try partition.checkFreeDisk() }
+            // The last few are not worth beginning anew for.
+            if pages.contains(where: { !$0.isLast }) { try partition.checkFreeDisk() }
             try partition.environment.write { transaction in
                 for page in pages { try enter(page.erasures, transaction) }
             }
@@ -40,47 +40,71 @@ extension SuccessorBuilder {
         return pages.contains { !$0.isLast }
     }
 
-    /// Puts erasures that are not there yet into the ledger: each behind those of the writes of the same number, which
-    /// every source may have had.
-    ///
-    /// - Parameter erasures: in order of their writes.
-    private func enter(_ erasures: [Erasure], _ transaction: borrowing WriteTransaction) throws {
-        var known: Set<Erasure> = []
-        var next: ErasurePosition?
-        for erasure in erasures {
-            var place = ErasurePosition(sequence: erasure.version.sequence, index: 0)
-            if let next, next.sequence == place.sequence {
-                place = next
-            } else {
-                (known, place.index) = try entered(at: place.sequence, transaction.reading)
-            }
-            if known.insert(erasure).inserted {
-                let value = ErasureRecord.encode(erasure, at: place)
-                try transaction.put(partition.tables.erasures, key: place, value: value)
-                place.index += 1
-            }
-            next = place
+    /// The erasures that the ledger has of writes of one number.
+    private struct Entered {
+        /// An erasure, whoever noted when it was: each replica has its own clock.
+        private struct Key: Hashable {
+            let pseudonym: UInt128
+            let epoch: UInt64
+        }
+
+        let sequence: UInt64
+        private var known: [Key: (index: UInt32, time: Timestamp)] = [:]
+        /// The first place among them that is free.
+        private var end: UInt32 = 0
+
+        init(sequence: UInt64) {
+            self.sequence = sequence
+        }
+
+        /// Takes note of one that is there.
+        mutating func note(_ erasure: Erasure, at place: ErasurePosition) {
+            end = max(end, place.index + 1)
+            let key = Key(pseudonym: erasure.pseudonym, epoch: erasure.version.epoch)
+            if let known = known[key], known.time >= erasure.time { return }
+            known[key] = (place.index, erasure.time)
+        }
+
+        /// Where to put one; nil for one that is there with that time or a later one.
+        mutating func place(of erasure: Erasure) -> ErasurePosition? {
+            let known = known[Key(pseudonym: erasure.pseudonym, epoch: erasure.version.epoch)]
+            if let known, known.time >= erasure.time { return nil }
+            let place = ErasurePosition(sequence: sequence, index: known?.index ?? end)
+            note(erasure, at: place)
+            return place
         }
     }
 
-    /// The erasures that the ledger has of writes of one number, and the first number among them that is free.
-    private func entered(
-        at sequence: UInt64,
-        _ reading: borrowing ReadTransaction
-    ) throws -> (erasures: Set<Erasure>, end: UInt32) {
-        var erasures: Set<Erasure> = []
-        var end: UInt32 = 0
+    /// Puts erasures that are not there yet into the ledger: each behind those of the writes of the same number, which
+    /// every source may have had. One that is there keeps its place, and the latest time.
+    ///
+    /// - Parameter erasures: in order of their writes.
+    private func enter(_ erasures: [Erasure], _ transaction: borrowing WriteTransaction) throws {
+        var entered = Entered(sequence: 0)
+        var isRead = false
+        for erasure in erasures {
+            if !isRead || entered.sequence != erasure.version.sequence {
+                entered = try self.entered(at: erasure.version.sequence, transaction.reading)
+                isRead = true
+            }
+            guard let place = entered.place(of: erasure) else { continue }
+            let value = ErasureRecord.encode(erasure, at: place)
+            try transaction.put(partition.tables.erasures, key: place, value: value)
+        }
+    }
+
+    private func entered(at sequence: UInt64, _ reading: borrowing ReadTransaction) throws -> Entered {
+        var entered = Entered(sequence: sequence)
         let first = ErasurePosition(sequence: sequence, index: 0)
         try unsafe reading.forEach(in: partition.tables.erasures, .from(first)) { entry in
             guard let place = unsafe ErasurePosition(keyBytes: entry.key) else {
                 throw PartitionStoreError.malformed(table: "erasures", reason: "a key of another size")
             }
             guard place.sequence == sequence else { return .stop }
-            erasures.insert(try unsafe ErasureRecord.decode(entry.value, at: place))
-            end = place.index + 1
+            entered.note(try unsafe ErasureRecord.decode(entry.value, at: place), at: place)
             return .next
         }
-        return (erasures, end)
+        return entered
     }
 
     /// Time of the newest erasure that a source, or this partition, has forgotten. Asked for once all have come over:

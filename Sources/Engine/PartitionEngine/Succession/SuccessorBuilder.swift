@@ -47,7 +47,7 @@ package final class SuccessorBuilder {
         var rows = CopiedRows()
         /// First receipt that has not come over.
         var nextReceipt: UInt64 = 0
-        /// The last erasure that has come over.
+        /// Up to which erasures have come over.
         var lastErasure: ErasurePosition?
     }
 

@@ -84,6 +84,20 @@ extension Partition {
         throw .storageFull(path: environment.path, freeByteCount: free, minimumByteCount: needed)
     }
 
+    /// Whether there are row ids for more faces. Whoever orders some has to know: an entry for which there are none is
+    /// never applied, and nor is any behind it, deletions among them.
+    ///
+    /// - Throws: ``PartitionError/rowIDsExhausted``.
+    package func checkRowIDs() throws(PartitionError) {
+        let nextRow: UInt32
+        do {
+            nextRow = try environment.read { try state($0).nextRow }
+        } catch {
+            throw PartitionError(error)
+        }
+        guard nextRow < options.rowIDLimit else { throw .rowIDsExhausted }
+    }
+
     /// nil when the file system does not tell.
     var freeDiskByteCount: UInt64? {
         var status = statvfs()

@@ -9,11 +9,13 @@ extension Environment {
     ///
     /// - Parameters:
     ///   - path: made if it is missing; must have no `data.mdb`.
-    ///   - compacting: leaves free pages out, and with them what was deleted; slower, and wastes no space.
+    ///   - compacting: leaves free pages out, and with them what was deleted; slower, and wastes no space. Its pages
+    ///     have nothing but zeros where they have room left, whatever those of this file have there; without it both
+    ///     are as they lie here.
     ///   - pace: that of the copying.
     ///   - shouldStop: asked several times a second at least; once it is true, `path` has no `data.mdb`.
     /// - Returns: whether the copy is complete.
-    /// - Throws: `io(EEXIST)` if there is a `data.mdb`; disk errors, after which `path` has none.
+    /// - Throws: `io(EEXIST)` if there is a `data.mdb`; disk errors, after which `path` has none; `fenced` as reads do.
     @discardableResult
     package func copy(
         to path: String,
@@ -23,8 +25,8 @@ extension Environment {
     ) throws(LMDBError) -> Bool {
         guard gate.enter() else { throw .closed(path: self.path) }
         defer { gate.leave() }
-        copyCount.add(1, ordering: .relaxed)
-        defer { copyCount.subtract(1, ordering: .relaxed) }
+        longReadCount.add(1, ordering: .relaxed)
+        defer { longReadCount.subtract(1, ordering: .relaxed) }
         try Directory.create(path)
         let file = "\(path)/data.mdb"
         let descriptor = unsafe open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
@@ -85,6 +87,9 @@ extension Environment {
         var isStopped = false
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.writeByteCount, alignment: 4096)
         defer { unsafe buffer.deallocate() }
+        // No page is divided between two writes: pages have 32 KiB at most, and a power of two.
+        precondition(Self.writeByteCount % Int(filePageByteCount) == 0, "a write has whole pages")
+        var gaps = compacting ? PageGaps(pageByteCount: Int(filePageByteCount)) : nil
         var (filled, written, flushed) = (0, 0, 0)
         var isAtEnd = false
         let begin = ContinuousClock.now
@@ -99,6 +104,7 @@ extension Environment {
             filled += count
             isAtEnd = count == 0
             if filled == buffer.count || isAtEnd {
+                unsafe gaps?.clear(UnsafeMutableRawBufferPointer(rebasing: buffer[..<filled]))
                 if let error = unsafe Self.writeAll(UnsafeRawBufferPointer(rebasing: buffer[..<filled]), to: file) {
                     failure = LMDBError(errno: error, path: path)
                     break
@@ -127,6 +133,7 @@ extension Environment {
         if let failure { throw failure }
         if isStopped { return false }
         let code = result.load(ordering: .acquiring)
+        if let refusal = refusal(of: code) { throw refusal }
         guard code == MDB_SUCCESS else {
             throw LMDBError(
                 code: code,

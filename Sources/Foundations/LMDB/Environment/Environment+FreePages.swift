@@ -1,11 +1,12 @@
 import CLMDB
 import Glibc
+import Synchronization
 
 /// How far a pass over the free pages of a file has come.
 package struct FreePageSweep: Sendable, Equatable {
     /// Where the next step begins; nil when the pass is at the end of the file.
     package var nextPage: Int?
-    /// Pages that held something, and hold zeros now.
+    /// Pages that were written to: those that held something, and in the first pass of an opening all that are free.
     package var overwrittenPageCount = 0
 }
 
@@ -39,6 +40,10 @@ extension Environment {
     /// So a crash at any moment finds the last commit as it was. What a transaction that was given up, or a commit that
     /// was cut short, has left in free pages or behind the last page goes as well.
     ///
+    /// Pages are written to that do not hold zeros; until a pass has come to its end since the environment was opened,
+    /// others are, too. A step before that, whose sync failed, may have left zeros in memory that are not on the disk
+    /// and are never written there: the system takes them for written, and gives them to whoever looks.
+    ///
     /// Waits for the write transaction in progress, and others wait for this step.
     ///
     /// - Parameters:
@@ -55,7 +60,7 @@ extension Environment {
     ) throws(LMDBError) -> FreePageSweep? {
         precondition(first >= 0 && pageCount > 0)
         // LMDB gives its list of free pages to read transactions alone.
-        let sweep = try read { reading throws(LMDBError) in
+        let done = try read { reading throws(LMDBError) in
             // Nothing is changed through LMDB, so this commits nothing: the transaction is its lock.
             try write { _ throws(LMDBError) -> FreePageSweep? in
                 let (pageByteCount, lastPage, lastCommit) = fileDimensions()
@@ -68,11 +73,22 @@ extension Environment {
                 for page in pages where page > lastPage { isFree[page - first] = true }
                 return FreePageSweep(
                     nextPage: pages.upperBound < end ? pages.upperBound : nil,
-                    overwrittenPageCount: try clear(isFree, from: first, pageByteCount, ofFileOf: byteCount)
+                    overwrittenPageCount: try clear(
+                        isFree,
+                        from: first,
+                        lookingBefore: firstUnwrittenPage.withLock { $0 ?? .max },
+                        pageByteCount,
+                        ofFileOf: byteCount
+                    )
                 )
             }
         }
-        if let sweep, sweep.overwrittenPageCount > 0 { try sync() }
+        guard let sweep = done else { return nil }
+        if sweep.overwrittenPageCount > 0 { try sync() }
+        firstUnwrittenPage.withLock { unwritten in
+            guard let known = unwritten, first <= known else { return }
+            unwritten = sweep.nextPage.map { max(known, $0) }
+        }
         return sweep
     }
 
@@ -104,10 +120,13 @@ extension Environment {
         return isFree
     }
 
-    /// Clears the pages that are free; how many of them had anything in them.
+    /// Clears the pages that are free; how many were written to.
+    ///
+    /// - Parameter firstUnwritten: pages before it are left alone when they hold zeros already.
     private func clear(
         _ isFree: [Bool],
         from first: Int,
+        lookingBefore firstUnwritten: Int,
         _ pageByteCount: Int,
         ofFileOf byteCount: Int
     ) throws(LMDBError) -> Int {
@@ -118,11 +137,12 @@ extension Environment {
             let start = index
             while index < isFree.count, isFree[index], index - start < PageZeroing.pageLimit { index += 1 }
             let range = (first + start) * pageByteCount..<(first + index) * pageByteCount
+            let isLookedAt = first + index <= firstUnwritten
             if index == start { index += 1 }
             let bytes = range.clamped(to: 0..<byteCount)
             if bytes.isEmpty { continue }
             do throws(Errno) {
-                count += try zeroing.clear(bytes)
+                count += try isLookedAt ? zeroing.clear(bytes) : zeroing.overwrite(bytes)
             } catch {
                 throw LMDBError(errno: error.number, path: path)
             }
@@ -157,7 +177,7 @@ private struct Errno: Error {
     let number: Int32
 }
 
-/// Reads pages of a file and writes zeros where there is anything else.
+/// Writes zeros over pages of a file, or first reads them and leaves alone those that hold nothing else.
 @safe
 private struct PageZeroing: ~Copyable {
     /// Pages that are read at once.
@@ -201,9 +221,20 @@ private struct PageZeroing: ~Copyable {
             }
         }
         if let dirty { try write(range.lowerBound + dirty.lowerBound, dirty.count) }
-        // Nobody is going to read these pages again before they have been written.
-        _ = posix_fadvise(file, off_t(range.lowerBound), off_t(range.count), POSIX_FADV_DONTNEED)
+        letGo(range)
         return clearedCount
+    }
+
+    /// Clears pages that lie side by side, at most ``pageLimit``, without looking at them; how many they are.
+    func overwrite(_ range: Range<Int>) throws(Errno) -> Int {
+        try write(range.lowerBound, range.count)
+        letGo(range)
+        return (range.count + pageByteCount - 1) / pageByteCount
+    }
+
+    /// Nobody is going to read these pages again before they have been written.
+    private func letGo(_ range: Range<Int>) {
+        _ = posix_fadvise(file, off_t(range.lowerBound), off_t(range.count), POSIX_FADV_DONTNEED)
     }
 
     private func write(_ start: Int, _ byteCount: Int) throws(Errno) {

@@ -24,7 +24,8 @@ extension Environment {
     /// - Parameters:
     ///   - byteCount: rounded up to whole pages; nothing happens when the map has as many already.
     ///   - patience: how long to wait for transactions under way, and so how long others may have to wait.
-    /// - Returns: `false` when transactions, or a copy, would have had to be waited for longer; nothing was changed.
+    /// - Returns: `false` when transactions would have had to be waited for longer, and at once beside a copy or a
+    ///   ``readForLong(_:)``; nothing was changed.
     /// - Throws: `mapUnavailable` when the address space has no room; nothing was changed. `closed`.
     package func growMap(
         to byteCount: Int,
@@ -34,9 +35,9 @@ extension Environment {
         let pageByteCount = sysconf(Int32(_SC_PAGESIZE))
         let byteCount = (byteCount + pageByteCount - 1) / pageByteCount * pageByteCount
         guard try byteCount > mapUse().mapByteCount else { return true }
-        guard copyCount.load(ordering: .relaxed) == 0 else { return false }
         // LMDB lets go of the old map before it asks for the new one, and has none when that fails.
         guard Self.hasAddressSpace(byteCount) else { throw .mapUnavailable(path: path, mapByteCount: byteCount) }
+        guard longReadCount.load(ordering: .relaxed) == 0 else { return false }
         guard gate.pause(atMost: patience) else { return false }
         defer { gate.resume() }
         forgetAddresses()

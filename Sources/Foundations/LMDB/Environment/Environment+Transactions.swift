@@ -8,6 +8,8 @@ extension Environment {
     /// Runs `body` in a read transaction: an unchanging view of the last commit.
     ///
     /// Never waits for writers. Costs about 0.1 µs. What `body` returns must not hold buffers of the transaction.
+    ///
+    /// - Throws: `fenced` after a commit that failed at the page which says where all others are; `readersFull`.
     package func read<R: ~Copyable>(
         _ body: (borrowing ReadTransaction) throws(LMDBError) -> R
     ) throws(LMDBError) -> R {
@@ -23,6 +25,31 @@ extension Environment {
         let transaction = try beginReading()
         defer { endReading(transaction) }
         return try body(transaction)
+    }
+
+    /// Runs `body` in a read transaction unless it would have to wait until the map has grown: for event loops.
+    ///
+    /// - Returns: nil when it would have had to, and `body` was not run.
+    /// - Throws: as ``read(_:)`` does.
+    package func readWithoutWaiting<R>(_ body: (borrowing ReadTransaction) throws -> R) throws -> R? {
+        switch gate.tryEnter() {
+        case .inside: break
+        case .paused: return nil
+        case .shut: throw LMDBError.closed(path: path)
+        }
+        let transaction = try beginInside()
+        defer { endReading(transaction) }
+        return try body(transaction)
+    }
+
+    /// Runs `body`, which takes long, in a read transaction: nobody is kept waiting for its end, so the map does not
+    /// grow meanwhile.
+    ///
+    /// - Throws: as ``read(_:)`` does.
+    package func readForLong<R>(_ body: (borrowing ReadTransaction) throws -> R) throws -> R {
+        longReadCount.add(1, ordering: .relaxed)
+        defer { longReadCount.subtract(1, ordering: .relaxed) }
+        return try read(body)
     }
 
     /// Runs `body` in the write transaction, once others are done, and commits it durably before returning.
@@ -70,6 +97,11 @@ extension Environment {
 
     private func beginReading() throws(LMDBError) -> ReadTransaction {
         guard gate.enter() else { throw .closed(path: path) }
+        return try beginInside()
+    }
+
+    /// Begins a read that the gate has let in; where it cannot begin it is out again.
+    private func beginInside() throws(LMDBError) -> ReadTransaction {
         do throws(LMDBError) {
             return try begin(flags: UInt32(MDB_RDONLY))
         } catch {
@@ -154,9 +186,17 @@ extension Environment {
         return unsafe LMDBError(code: code, environment: handle)
     }
 
+    /// The fence, where a transaction could not begin because of it: once a meta page could not be written LMDB lets
+    /// nobody in any more, readers neither. The file is not damaged by that.
+    func refusal(of code: Int32) -> LMDBError? {
+        guard code == MDB_PANIC, let cause = fenceCause else { return nil }
+        return .fenced(path: path, cause: cause)
+    }
+
     private func begin(flags: UInt32) throws(LMDBError) -> ReadTransaction {
         var transaction: OpaquePointer?
         let code = unsafe mdb_txn_begin(handle, nil, flags, &transaction)
+        if let refusal = refusal(of: code) { throw refusal }
         guard code == MDB_SUCCESS, let transaction = unsafe transaction else {
             throw unsafe LMDBError(code: code, environment: handle)
         }

@@ -18,8 +18,9 @@ import Synchronization
 /// Reads run in parallel on any thread and never wait; writes wait for each other and for the disk: keep them off event
 /// loops and tasks. A process has an environment open once, and one process at a time has it open for writing.
 ///
-/// After a commit whose outcome is unknown the environment is *fenced*: it can still be read, but every write throws
-/// `fenced` until its owner has closed, reopened and verified it.
+/// After a commit whose outcome is unknown the environment is *fenced*: every write throws `fenced` until its owner has
+/// closed, reopened and verified it. It can still be read, unless what failed was the last step of the commit, the page
+/// that says where all others are: then reads throw `fenced` as well.
 @safe
 package final class Environment: @unchecked Sendable {
     // Sendable: LMDB's environment handle is made to be shared between threads; the rest is immutable or locked.
@@ -37,13 +38,15 @@ package final class Environment: @unchecked Sendable {
     let tableOpening = Mutex<Void>(())
     /// The thread that is in ``write(_:)``, else 0: a second write on it would wait for itself.
     let writingThread = Atomic<UInt>(0)
-    /// Copies under way, each of which reads for long.
-    let copyCount = Atomic<Int>(0)
+    /// Copies under way, and other reads that take long.
+    let longReadCount = Atomic<Int>(0)
     /// Address of the file's first byte; 0 before it is known.
     let mapBase = Atomic<UInt>(0)
     /// Bytes of a page of the file.
     let filePageByteCount: UInt
     let largePages = Mutex(LargePages())
+    /// Free pages from this one on have not been written to since the environment was opened; nil once all have.
+    let firstUnwrittenPage = Mutex<Int?>(0)
 
     private let folder: EnvironmentRegistry.Folder
     private let lock: Mutex<DirectoryLock?>
@@ -133,6 +136,7 @@ package final class Environment: @unchecked Sendable {
             try unsafe coverUsedPages(handle, path, options)
             if !options.readOnly {
                 // What is read from here on is on disk: a commit that failed may have left its end in memory alone.
+                try unsafe MetaPages.writeAgain(in: handle, path)
                 code = unsafe mdb_env_sync(handle, 1)
                 guard code == MDB_SUCCESS else { throw LMDBError(errno: code, path: path) }
                 try Directory.sync(path)

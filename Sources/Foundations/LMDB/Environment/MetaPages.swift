@@ -1,3 +1,4 @@
+import CLMDB
 import Glibc
 
 /// The two pages at the beginning of a data file that say how the others are to be read.
@@ -35,6 +36,24 @@ enum MetaPages {
         }
         guard let second = head(of: file, at: off_t(byteCount)) else { return }
         guard first == second else { throw .corrupted(path: path) }
+    }
+
+    /// Writes to both pages what they say, so that the next sync brings it to the disk.
+    ///
+    /// The system takes a page for written once it has failed to write it and told somebody so, and goes on giving out
+    /// what it has in memory: a commit that failed at its last write would seem to be there until the machine starts
+    /// anew. Whatever a crash leaves of this, each sector says the same as before. Nobody else may have the file open.
+    ///
+    /// - Throws: disk errors, but not for want of room, which file systems may have that write nothing in place.
+    static func writeAgain(in environment: OpaquePointer, _ path: String) throws(LMDBError) {
+        var file: Int32 = -1
+        _ = unsafe mdb_env_get_fd(environment, &file)
+        let pageByteCount = unsafe Int(Environment.pageByteCount(of: environment))
+        var bytes = [UInt8](repeating: 0, count: 2 * pageByteCount)
+        var count = unsafe pread(file, &bytes, bytes.count, 0)
+        if count == bytes.count { count = unsafe pwrite(file, bytes, bytes.count, 0) }
+        if count == bytes.count || (count < 0 && (errno == ENOSPC || errno == EDQUOT)) { return }
+        throw LMDBError(errno: count < 0 ? errno : EIO, path: path)
     }
 
     /// nil when the file has no whole one there, or cannot be read.

@@ -7,6 +7,15 @@ import Threads
 @safe
 struct TransactionGate: ~Copyable, @unchecked Sendable {
     // Sendable: the count is atomic and the semaphore is made to be shared between threads.
+    /// What a transaction finds that wants to come in.
+    enum Admission {
+        case inside
+        /// Nobody comes in before the pause is over.
+        case paused
+        /// Closing has begun.
+        case shut
+    }
+
     private static let closing = 1 << 62
     private static let pausing = 1 << 61
 
@@ -30,15 +39,24 @@ struct TransactionGate: ~Copyable, @unchecked Sendable {
     /// Lets a transaction in, after a pause if there is one; `false` once closing has begun.
     func enter() -> Bool {
         while true {
-            let value = state.add(1, ordering: .acquiringAndReleasing).newValue
-            if value < Self.pausing { return true }
-            leave()
-            if value >= Self.closing { return false }
-            pauses.wait { _ in
-                let value = state.load(ordering: .acquiring)
-                return value & Self.pausing == 0 || value >= Self.closing ? () : nil
+            switch tryEnter() {
+            case .inside: return true
+            case .shut: return false
+            case .paused:
+                pauses.wait { _ in
+                    let value = state.load(ordering: .acquiring)
+                    return value & Self.pausing == 0 || value >= Self.closing ? () : nil
+                }
             }
         }
+    }
+
+    /// Lets a transaction in that does not wait. Only one that is inside leaves.
+    func tryEnter() -> Admission {
+        let value = state.add(1, ordering: .acquiringAndReleasing).newValue
+        if value < Self.pausing { return .inside }
+        leave()
+        return value >= Self.closing ? .shut : .paused
     }
 
     func leave() {
