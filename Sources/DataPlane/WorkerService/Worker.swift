@@ -30,6 +30,7 @@ package final class Worker: Service {
     private let searches: BoundedExecutor
     private let loopTurns: LoopTurns
     private let control: BoundedExecutor
+    private let reports: BoundedExecutor
     private let copies: PartitionReceiver
     private let snapshots: SnapshotShelf
     private let verification: VerificationService
@@ -58,6 +59,7 @@ package final class Worker: Service {
         self.searches = parts.searches
         self.loopTurns = parts.loopTurns
         self.control = parts.control
+        self.reports = parts.reports
         self.copies = parts.copies
         self.snapshots = parts.snapshots
         self.verification = parts.verification
@@ -80,6 +82,8 @@ package final class Worker: Service {
         let searches: BoundedExecutor
         let loopTurns = LoopTurns()
         let control: BoundedExecutor
+        /// Makes reports: a worker that is told to do what takes long is heard of meanwhile.
+        let reports: BoundedExecutor
         let metrics: WorkerMetrics
         let recall: RecallChecker
         let copies: PartitionReceiver
@@ -94,6 +98,7 @@ package final class Worker: Service {
         func stop() {
             searches.stop()
             control.stop()
+            reports.stop()
             replicas.stopAll()
             copies.stop()
             snapshots.stop()
@@ -185,8 +190,9 @@ package final class Worker: Service {
         memory.start()
         let copyBytesPerSecond = UInt64(options.copyBytesPerSecond)
         let report: @Sendable () async -> WorkerReport? = { [parts] in
-            await parts.control.run {
-                let replicas = parts.replicas.all.map { replica in
+            await parts.reports.run {
+                let (all, successors) = parts.replicas.content
+                let replicas = all.map { replica in
                     var report = replica.report()
                     let mapped = replica.mappedMemory()
                     report.warmth = Float(mapped.warmth)
@@ -194,13 +200,13 @@ package final class Worker: Service {
                 }
                 let report = WorkerReport(
                     replicas: replicas.map(\.report),
-                    copyRefusals: parts.replicas.all.flatMap(\.copyRefusals),
-                    stuckShards: parts.replicas.all.filter(\.isStuck).map(\.shard),
-                    searchedRows: parts.replicas.all.map(\.searchedRows).filter { $0.rowCount > 0 },
+                    copyRefusals: all.flatMap(\.copyRefusals),
+                    stuckShards: all.filter(\.isStuck).map(\.shard),
+                    searchedRows: all.map(\.searchedRows).filter { $0.rowCount > 0 },
                     copyBytesPerSecond: copyBytesPerSecond,
-                    promisedEpochs: parts.replicas.all.compactMap(\.laterPromise),
-                    appliedEpochs: parts.replicas.all.compactMap(\.appliedEpoch),
-                    successors: parts.replicas.successors.map(\.report),
+                    promisedEpochs: all.compactMap(\.laterPromise),
+                    appliedEpochs: all.compactMap(\.appliedEpoch),
+                    successors: successors.map(\.report),
                     trainings: parts.shelf.trainings,
                     residentByteCount: ProcessFigures.residentByteCount(),
                     mapped: replicas.reduce(MappedMemory()) { $0 + $1.mapped },
@@ -345,6 +351,7 @@ package final class Worker: Service {
             queueLimit: options.limits.controlQueueCount,
             queueByteLimit: options.limits.stagedCodebookBytes
         )
+        let reports = BoundedExecutor(name: "report", threadCount: 1, queueLimit: 1)
         let kept = options.threads.reserveSpares(ThreadSource.keptCount)
         do throws(WorkerError) {
             try replicas.openAll()
@@ -353,6 +360,7 @@ package final class Worker: Service {
             replicas.stopAll()
             searches.stop()
             control.stop()
+            reports.stop()
             snapshots.stop()
             folder.unlock()
             throw error
@@ -365,6 +373,7 @@ package final class Worker: Service {
             operationHolds: operationHolds,
             searches: searches,
             control: control,
+            reports: reports,
             metrics: metrics,
             recall: RecallChecker(
                 interval: options.recallCheckInterval,
@@ -390,7 +399,7 @@ package final class Worker: Service {
     /// takes its heartbeats comes first: others may follow from it.
     package var readinessProblems: [String] {
         if isShutDown.withLock(\.self) { return ["The worker is stopping."] }
-        let states = replicas.all.filter { !$0.isSucceeded }.map(\.figures.state)
+        let states = replicas.all.filter { !$0.isSucceeded && !$0.isStopped }.map(\.figures.state)
         let isWaitedFor = ContinuousClock.now - started < options.warmingPatience
         let counts = [
             (states.count { $0 == .opening }, "are being opened."),
@@ -400,6 +409,14 @@ package final class Worker: Service {
         ]
         return (heartbeats.isHeard ? [] : ["No coordinator takes this worker's heartbeats; the log says why."])
             + counts.filter { $0.0 > 0 }.map { "\($0.0) of \(states.count) replicas \($0.1)" }
+    }
+
+    /// What people should know although the worker may be relied on, as a sentence; nil for nothing. What it is being
+    /// given nobody has relied on yet, and a copy may take hours.
+    package var readinessRemark: String? {
+        let count = replicas.all.count(where: \.isNewcomer)
+        guard count > 0 else { return nil }
+        return "\(count) of \(replicas.count) replicas are new to this worker, and count once they have caught up."
     }
 
     /// Serves until a graceful shutdown or cancellation, then shuts down.
@@ -475,10 +492,12 @@ package final class Worker: Service {
         }
         guard isFirst else { return }
         await server.shutdown(gracePeriod: options.gracePeriod)
-        await WorkerThread.run(name: "close") { [searches, control, copies, snapshots, replicas, folder, memory] in
+        await WorkerThread.run(name: "close") {
+            [searches, control, reports, copies, snapshots, replicas, folder, memory] in
             memory.stop()
             searches.stop()
             control.stop()
+            reports.stop()
             replicas.stopAll()
             copies.stop()
             snapshots.stop()

@@ -117,6 +117,64 @@ struct RejoiningReplicaTests {
         #expect(replicas.proposals.last?.change == .add(two))
     }
 
+    /// What it had said to have counts for nothing but this.
+    @Test func theLogIsWantedForAReplicaThatLeftUntilItSaysWhatItHas() throws {
+        var replicas = try written(3, minimum: 1)
+        #expect(replicas.machines[one]?.wantedFrom == 3 && replicas.machines[one]?.matched(of: two) == 3)
+        for version in 2...3 as ClosedRange<UInt64> {
+            replicas.configure(ReplicaFixture.group(version: version, inSync: [one], learners: [two]), [one])
+            for number in 1...3 { try replicas.submit("more", ticket: version * 10 + UInt64(number)) }
+            replicas.pass(.seconds(1), [one])
+            #expect(replicas.machines[one]?.applied == version * 3)
+            #expect(replicas.machines[one]?.wantedFrom == 3 && replicas.machines[one]?.matched(of: two) == 0)
+        }
+        #expect(replicas.machines[one]?.matched(of: three) == nil)
+        replicas.sent.removeAll()
+        let now = replicas.now
+        let reply = AppendReply(
+            epoch: Epoch(1),
+            outcome: .mismatch(last: 2),
+            sent: now,
+            replied: now,
+            version: 3
+        )
+        replicas.with(one) { $0.receive(.reply(reply), from: two, now: now) }
+        #expect(replicas.machines[one]?.wantedFrom == 2, "its disk went back")
+        replicas.configure(ReplicaFixture.group(version: 3, inSync: [one], learners: [two]), [two])
+        replicas.pass(.seconds(1))
+        #expect(replicas.machines[one]?.wantedFrom == 9 && replicas.machines[two]?.applied == 9)
+        #expect(replicas.copies.isEmpty)
+    }
+
+    /// As a primary that was lost: what its successor began with it had.
+    @Test func theLogIsWantedForAReplicaThatWasInSyncAndSaysNothing() {
+        let applied = LogPosition(sequence: 5, epoch: Epoch(1))
+        let log = DurableLog(promised: Epoch(1), applied: applied, unapplied: [])
+        var replicas = ReplicaFixture([one, two], log: log)
+        replicas.configure(ReplicaFixture.group(epoch: 2), [one])
+        replicas.store(one)
+        #expect(replicas.machines[one]?.role == .primary && replicas.machines[one]?.wantedFrom == 5)
+        replicas.configure(
+            ReplicaFixture.group(epoch: 2, version: 2, inSync: [one], learners: [two, three]),
+            [one]
+        )
+        #expect(replicas.machines[one]?.wantedFrom == 5)
+    }
+
+    /// As a primary that was lost: the record that names its successor has it as a learner.
+    @Test func theLogIsWantedForThePrimaryOfBefore() {
+        let applied = LogPosition(sequence: 5, epoch: Epoch(1))
+        let log = DurableLog(promised: Epoch(1), applied: applied, unapplied: [])
+        var replicas = ReplicaFixture([one, two], log: log)
+        replicas.configure(ReplicaFixture.group(epoch: 1, version: 1, primary: two), [one])
+        replicas.configure(
+            ReplicaFixture.group(epoch: 2, version: 2, inSync: [one], learners: [two], minimum: 1),
+            [one]
+        )
+        replicas.store(one)
+        #expect(replicas.machines[one]?.role == .primary && replicas.machines[one]?.wantedFrom == 5)
+    }
+
     /// Whatever it had said to have, and though that came later than what it answers: it may be right.
     @Test func aLearnerDoesNotJoinByTheWordThatItLacksSomething() throws {
         var replicas = ReplicaFixture([one])

@@ -251,6 +251,35 @@ import WorkerService
         }
     }
 
+    /// Though it is asked for again and again: what was deleted since is in it.
+    @Test func whoReadsASnapshotForTooLongIsToldWhyItIsGone() async throws {
+        let period = Duration.seconds(2)
+        try await ReplicatedShard.with(workers: 1, replicas: 1, minimumInSync: 1, erasurePeriod: period) { shard in
+            _ = try await shard.enrol(test.ids(3))
+            let made = try await shard.eventually("it is cut") { () async throws(WireStatus) in
+                try await cut(snapshot, of: shard)
+            }
+            let route = SnapshotRoute(worker: made.worker, snapshot: snapshot, shard: test.shard())
+            var refusal: WireStatus?
+            // Whoever finds no room for another has the old ones removed.
+            for number in 1...2000 as ClosedRange<UInt64> where refusal == nil {
+                _ = try? await cut(SnapshotID(high: 1, low: number), of: shard)
+                do throws(WireStatus) {
+                    _ = try await shard.call(DescribeSnapshot(route: route), on: 0)
+                } catch {
+                    if error.code == .notFound { refusal = error }
+                }
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            #expect(refusal?.message.contains("half of worker.erasure_period, 1 s") == true, "\(refusal as Any)")
+            #expect(refusal?.message.contains("a higher --rate") == true)
+            let unknown = SnapshotRoute(worker: made.worker, snapshot: SnapshotID(high: 9, low: 9), shard: test.shard())
+            await #expect { try await shard.call(DescribeSnapshot(route: unknown), on: 0) } throws: {
+                ($0 as? WireStatus)?.message.contains("nobody asked for it") == true
+            }
+        }
+    }
+
     @Test func onlyThePrimaryIsCut() async throws {
         try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 2) { shard in
             _ = try await shard.enrol(test.ids(3))

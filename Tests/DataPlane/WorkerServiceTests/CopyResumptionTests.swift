@@ -13,13 +13,16 @@ import WorkerService
 
     /// Has a third worker catch up by a copy, over a relay that does to each slice what `fate` says, and sees that it
     /// has everything then.
+    ///
+    /// - Parameter wantedLogBytes: of the log, that are kept for it.
     private func copy(
         _ fate: @escaping @Sendable (Int, CopyRelay.Slice) -> CopyRelay.Fate,
+        wantedLogBytes: Int = 1 << 20,
         meanwhile: (ReplicatedShard, CopyRelay) async throws -> Void = { _, _ in }
     ) async throws -> CopyRelay {
         var limits = WorkerLimits()
         limits.logBytes = 1
-        limits.wantedLogBytes = 1 << 20
+        limits.wantedLogBytes = wantedLogBytes
         let made = Mutex<CopyRelay?>(nil)
         try await ReplicatedShard.with(
             workers: 3,
@@ -124,6 +127,18 @@ import WorkerService
             try await shard.start(primary)
         }
         #expect(relay.copies.count >= 2)
+    }
+
+    /// The receiver opens the copy before it says anything: until then the log behind it has to stay.
+    @Test func writesThatGoOnCostNoSecondCopy() async throws {
+        let relay = try await copy({ _, _ in .passes }, wantedLogBytes: 64 << 20) { shard, _ in
+            for id in test.ids(1200).suffix(1000) {
+                if await shard.isInSync(2) { break }
+                _ = try await shard.enrol([id])
+                try await Task.sleep(for: .milliseconds(5))
+            }
+        }
+        #expect(relay.copies.count == 1)
     }
 
     /// A copy costs both disks all of the partition.

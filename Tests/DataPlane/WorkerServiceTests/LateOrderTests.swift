@@ -89,7 +89,7 @@ struct LateOrderTests {
         return DropReplica(shard: test.shard(), epoch: without.epoch, groupVersion: without.version)
     }
 
-    /// A heartbeat of the worker is on its way until ``tellOfGroup(_:)``: while it removes something it sends none.
+    /// A heartbeat of the worker is on its way until ``tellOfGroup(_:)``, and no other is sent before that.
     private func delayAnswer(to node: NodeID, of shard: ReplicatedShard) async throws {
         shard.keeper.delayAnswers(to: node)
         _ = try await shard.eventually("it waits for an answer") { () async throws(WireStatus) in
@@ -97,8 +97,7 @@ struct LateOrderTests {
         }
     }
 
-    /// With the answer, and gives it time to come: until the worker sends the heartbeats that follow it, or long enough
-    /// where it sends none.
+    /// With the answer, and gives it time to come: until the worker sends the heartbeats that follow it.
     private func tellOfGroup(_ shard: ReplicatedShard) async throws {
         let node = await shard.nodes[1]
         shard.keeper.keepUnaware(nil)

@@ -45,6 +45,20 @@ import WorkerService
         #expect(attempt(.seconds(20))?.patience == first.patience)
     }
 
+    @Test func thatAFileDoesNotGrowForLongIsToldOnce() {
+        var growth = MapGrowth()
+        for time in ["the first", "the next"] {
+            var told: [Int] = []
+            for number in 1...300 {
+                growth.gaveUp(now: start + .seconds(number))
+                if growth.isToBeTold { told.append(number) }
+            }
+            #expect(told == [60], "\(time)")
+            growth.grew()
+            #expect(!growth.isToBeTold)
+        }
+    }
+
     @Test func aWriteThatFoundNoRoomIsReasonEnough() {
         var growth = MapGrowth()
         #expect(growth.attempt(usedByteCount: giga, mapByteCount: 64 * giga, now: start) == nil)
@@ -52,6 +66,24 @@ import WorkerService
         #expect(growth.attempt(usedByteCount: giga, mapByteCount: 64 * giga, now: start)?.byteCount == 128 * giga)
         growth.grew()
         #expect(growth.attempt(usedByteCount: giga, mapByteCount: 128 * giga, now: start) == nil)
+    }
+
+    /// A verification leaves then, and is begun anew by whoever wants it.
+    @Test func itIsUrgentWhenHalfOfTheRoomIsUsedUpAndWhenAWriteFoundNone() {
+        var growth = MapGrowth()
+        func isUrgent(_ usedByteCount: Int, of mapByteCount: Int) -> Bool? {
+            growth.attempt(usedByteCount: usedByteCount, mapByteCount: mapByteCount, now: start)?.isUrgent
+        }
+        #expect(isUrgent(56 * giga, of: 64 * giga) == nil)
+        #expect(isUrgent(57 * giga, of: 64 * giga) == false)
+        #expect(isUrgent(60 * giga, of: 64 * giga) == false)
+        #expect(isUrgent(61 * giga, of: 64 * giga) == true)
+        #expect(isUrgent(700 << 20, of: 1 << 30) == false)
+        #expect(isUrgent(800 << 20, of: 1 << 30) == true)
+        growth.wasFull()
+        #expect(isUrgent(giga, of: 64 * giga) == true)
+        growth.grew()
+        #expect(isUrgent(57 * giga, of: 64 * giga) == false)
     }
 
     @Test func addressSpaceThatCannotBeCountedIsNotAskedFor() {

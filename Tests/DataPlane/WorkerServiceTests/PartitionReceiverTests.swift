@@ -102,13 +102,6 @@ import WorkerService
         }
     }
 
-    @Test func aWorkerWhoseReplicaIsBehindIsNotReady() async throws {
-        try await withLearner { harness, _ in
-            let problems = harness.worker.readinessProblems
-            #expect(problems.contains { $0.contains("1 of 1 replicas have not caught up") }, "\(problems)")
-        }
-    }
-
     /// Sends the first slice of a copy, again until the replica has begun to go by its log.
     private func begin(_ copy: UInt64, _ peer: PeerClient) async throws {
         let end = ContinuousClock.now + .seconds(10)

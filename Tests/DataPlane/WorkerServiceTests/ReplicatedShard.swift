@@ -27,6 +27,7 @@ final class GroupKeeper: RequestHandler {
         var waiting: [(heartbeat: Heartbeat, call: ServerCall)] = []
         var confirms = true
         var removes = true
+        var adds = true
     }
 
     let cluster = NodeID.random()
@@ -82,6 +83,9 @@ final class GroupKeeper: RequestHandler {
     /// Whether replicas are removed from the in-sync set when the primary asks for it.
     func remove(_ removes: Bool) { state.withLock { $0.removes = removes } }
 
+    /// Whether learners join the in-sync set when the primary asks for it.
+    func add(_ adds: Bool) { state.withLock { $0.adds = adds } }
+
     /// Whether replies say how old what they tell is.
     func confirm(_ confirms: Bool) { state.withLock { $0.confirms = confirms } }
 
@@ -115,6 +119,7 @@ final class GroupKeeper: RequestHandler {
         case .proposeGroup(let request):
             let group = state.withLock { state in
                 if case .remove = request.proposal.change, !state.removes { return state.group }
+                if case .add = request.proposal.change, !state.adds { return state.group }
                 state.group = state.group?.applying(request.proposal) ?? state.group
                 return state.group
             }
@@ -143,6 +148,7 @@ actor ReplicatedShard {
     private let remembersEarlier: Bool
     private let sliceByteCount: Int
     private let threads: ThreadSource
+    private let erasurePeriod: Duration
     nonisolated let log = LineRecorder()
     /// Commits of deletions by the worker of this number come to it.
     private let deletionHold: (worker: Int, hold: Hold)?
@@ -163,10 +169,12 @@ actor ReplicatedShard {
         remembersEarlier: Bool,
         sliceByteCount: Int,
         threads: ThreadSource,
+        erasurePeriod: Duration,
         deletionHold: (worker: Int, hold: Hold)?
     ) {
         self.sliceByteCount = sliceByteCount
         self.threads = threads
+        self.erasurePeriod = erasurePeriod
         self.deletionHold = deletionHold
         self.keeper = keeper
         self.server = server
@@ -185,6 +193,7 @@ actor ReplicatedShard {
         remembersEarlier: Bool = true,
         sliceByteCount: Int = PartitionSlice.byteLimit,
         threads: ThreadSource = ThreadSource(),
+        erasurePeriod: Duration = PartitionOptions().erasurePeriod,
         deletionHold: (worker: Int, hold: Hold)? = nil,
         _ body: (ReplicatedShard) async throws -> Void
     ) async throws {
@@ -208,6 +217,7 @@ actor ReplicatedShard {
             remembersEarlier: remembersEarlier,
             sliceByteCount: sliceByteCount,
             threads: threads,
+            erasurePeriod: erasurePeriod,
             deletionHold: deletionHold
         )
         var outcome = Result<Void, any Error>.success(())
@@ -251,6 +261,8 @@ actor ReplicatedShard {
         /// Between half of it and all of it.
         case most
         case none
+        /// All of the disk, and row ids up to this one.
+        case rowIDs(UInt32)
     }
 
     func start(_ index: Int, room: Room = .enough) async throws {
@@ -262,8 +274,10 @@ actor ReplicatedShard {
             #expect(unsafe statvfs(members[index].folder.path, &status) == 0)
             options.partition.minimumFreeByteCount = UInt64(status.f_bavail) * UInt64(status.f_frsize) / 2 * 3
         case .none: options.partition.minimumFreeByteCount = .max
+        case .rowIDs(let limit): options.partition.rowIDLimit = limit
         }
         options.partition.receiptLimit = receiptLimit
+        options.partition.erasurePeriod = erasurePeriod
         if !remembersEarlier { options.partition.earlierReceipts = .none }
         options.replication = Self.timings
         options.limits = limits

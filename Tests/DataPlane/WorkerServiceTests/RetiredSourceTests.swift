@@ -1,25 +1,11 @@
 import ClusterModel
 import Testing
 import WireProtocol
-import WireTransport
 import WorkerService
 
 /// A worker whose disk went back to before a split that has ended: nobody tells it that the old shard is frozen.
 struct RetiredSourceTests {
     private let split = SplitShard()
-
-    /// Asks until the half is in force.
-    private func takePlace(_ half: Int, _ worker: WorkerHarness) async throws {
-        while true {
-            do throws(WireStatus) {
-                _ = try await worker.peer.call(split.host(half), deadline: .after(.seconds(20)))
-                return
-            } catch {
-                guard error.code == .notYet || error.code == .unavailable else { throw error }
-            }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-    }
 
     @Test func halvesThatAreInForceTakeThePlaceOfAShardThatIsNotFrozen() async throws {
         let folder = TemporaryFolder()
@@ -32,8 +18,8 @@ struct RetiredSourceTests {
                 try await Task.sleep(for: .milliseconds(20))
             }
             // Each waits until the other one is whole too.
-            async let lower: Void = takePlace(0, worker)
-            async let upper: Void = takePlace(1, worker)
+            async let lower: Void = split.takePlace(0, on: worker)
+            async let upper: Void = split.takePlace(1, on: worker)
             _ = try await (lower, upper)
             let status = try await worker.refusal(split.test.host(epoch: 3))
             #expect(status.code == .unknownReplica, "\(status)")
@@ -48,8 +34,8 @@ struct RetiredSourceTests {
         options.backgroundProcessorShare = 0.001
         try await WorkerHarness.with(options) { worker in
             try await split.begin(on: worker)
-            async let lower: Void = takePlace(0, worker)
-            async let upper: Void = takePlace(1, worker)
+            async let lower: Void = split.takePlace(0, on: worker)
+            async let upper: Void = split.takePlace(1, on: worker)
             _ = try await (lower, upper)
             let status = try await worker.refusal(split.test.host(epoch: 3))
             #expect(status.code == .unknownReplica, "\(status)")
@@ -69,8 +55,8 @@ struct RetiredSourceTests {
             }
             // What the other is made of is there still.
             _ = try await worker.call(split.test.enrol(split.test.ids(30)))
-            try await takePlace(1, worker)
-            try await takePlace(0, worker)
+            try await split.takePlace(1, on: worker)
+            try await split.takePlace(0, on: worker)
         }
     }
 }

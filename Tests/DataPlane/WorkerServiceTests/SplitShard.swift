@@ -1,6 +1,7 @@
 import ClusterModel
 import FaceModel
 import WireProtocol
+import WireTransport
 
 /// A shard that is split in two, and what a worker is sent for that.
 struct SplitShard: Sendable {
@@ -23,8 +24,12 @@ struct SplitShard: Sendable {
 
     /// It is in force, in as many copies.
     func host(_ half: Int, copies: Int = 2) -> HostReplica {
-        let members = (1...UInt64(copies)).map { NodeID(high: 7, low: $0) }
-        return HostReplica(
+        host(half, on: (1...UInt64(copies)).map { NodeID(high: 7, low: $0) })
+    }
+
+    /// It is in force, on these workers, of which the first leads.
+    func host(_ half: Int, on members: [NodeID]) -> HostReplica {
+        HostReplica(
             shard: shard(half),
             range: halves[half],
             collection: test.collection,
@@ -33,7 +38,7 @@ struct SplitShard: Sendable {
                 version: 1,
                 primary: members[0],
                 inSync: members,
-                minimumInSync: copies
+                minimumInSync: members.count
             ),
             mayBegin: false
         )
@@ -44,6 +49,19 @@ struct SplitShard: Sendable {
         _ = try await worker.call(test.host())
         _ = try await worker.call(test.enrol(test.ids(20)))
         for half in 0..<2 { _ = try await worker.call(prepare(half)) }
+    }
+
+    /// Asks until the half is in force.
+    func takePlace(_ half: Int, on worker: WorkerHarness) async throws {
+        while true {
+            do throws(WireStatus) {
+                _ = try await worker.peer.call(host(half), deadline: .after(.seconds(20)))
+                return
+            } catch {
+                guard error.code == .notYet || error.code == .unavailable else { throw error }
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
     }
 
     /// Until it is made, and sealed, and only awaits the other, which nobody has told that it is in force.

@@ -60,6 +60,43 @@ struct VerificationTests {
         }
     }
 
+    private func value(_ series: String, in metrics: MetricRegistry) -> Double? {
+        metrics.rendered().split(separator: "\n").first { $0.hasPrefix(series + " ") }
+            .flatMap { Double($0.dropFirst(series.count + 1)) }
+    }
+
+    /// However long the process has run before.
+    @Test func aReplicaThatWasNeverReadCountsFromWhenItCame() async throws {
+        let (folder, metrics) = (TemporaryFolder(), MetricRegistry())
+        var options = WorkerHarness.options(folder)
+        unasked(&options, metrics)
+        let start = ContinuousClock.now
+        // It is not run, so it reads nothing.
+        try await WorkerHarness.with(options) { harness in
+            try await eventually("the process is older") { ContinuousClock.now - start > .milliseconds(500) }
+            let came = ContinuousClock.now
+            _ = try await harness.call(test.host(0))
+            let age = try #require(value("mien_verification_age_seconds", in: metrics))
+            let atMost = ContinuousClock.now - came
+            #expect(Duration.seconds(age) <= atMost)
+        }
+    }
+
+    /// What is in the file of a replica out of service nobody knows, nor whether it was erased.
+    @Test func aReplicaOutOfServiceCountsAsOneThatHasSomethingToErase() async throws {
+        let (folder, metrics) = (TemporaryFolder(), MetricRegistry())
+        try await fill(folder)
+        try FileBytes.overwrite(path("record", ofShard: 0, in: folder), at: 0, with: [0x58])
+        var options = WorkerHarness.options(folder)
+        options.metrics = metrics
+        try await WorkerHarness.with(options) { _ in
+            #expect(value("mien_replicas{state=\"failed\"}", in: metrics) == 1)
+            let first = value("mien_erasure_age_seconds", in: metrics) ?? 0
+            #expect(first > 0)
+            try await eventually("the age rises") { (value("mien_erasure_age_seconds", in: metrics) ?? 0) > first }
+        }
+    }
+
     /// Nobody searches, and nobody asks.
     @Test func aFlippedByteIsFoundWithoutBeingAsked() async throws {
         let folder = TemporaryFolder()
@@ -130,6 +167,22 @@ struct VerificationScheduleTests {
         #expect(next([30, 10, 20], now: 100_009) == nil)
         #expect(next([30, 10, 20], now: 100_010) == 1)
         #expect(next([30, 100_010, 20], now: 100_020) == 2)
+    }
+
+    @Test func theAgeIsThatOfTheReadingOrElseOfThePartition() {
+        func age(_ verified: Int64?, now: Int64) -> Duration {
+            VerificationSchedule.age(
+                of: verified.map { Timestamp(milliseconds: $0) },
+                heldFor: .seconds(3),
+                now: Timestamp(milliseconds: now)
+            )
+        }
+        #expect(age(90_000, now: 100_000) == .seconds(10))
+        #expect(age(100_000, now: 100_000) == .zero)
+        #expect(age(nil, now: 100_000) == .seconds(3))
+        // The clock was set back since.
+        #expect(age(100_001, now: 100_000) == .seconds(3))
+        #expect(age(.min, now: .max) > .seconds(3))
     }
 
     /// A clock that was wrong, or is.

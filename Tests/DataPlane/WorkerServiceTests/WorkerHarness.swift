@@ -50,6 +50,11 @@ final class FakeCoordinator: RequestHandler {
     let held = Mutex<[CollectionID]>([])
     /// Whether its replies say that they leave groups out.
     let omitsGroups = Atomic(false)
+    /// Of a coordinator whose store nobody else can change.
+    let run = Mutex<NodeID?>(nil)
+    /// Whether it refuses all heartbeats.
+    let isAway = Atomic(false)
+    private let proposals = Atomic<Int>(0)
     private let heartbeats = Mutex<[Heartbeat]>([])
     private let total = Atomic<Int>(0)
 
@@ -58,9 +63,12 @@ final class FakeCoordinator: RequestHandler {
     }
 
     func handle(_ request: Request, call: ServerCall) {
+        if case .proposeGroup = request { proposals.add(1, ordering: .relaxed) }
         guard case .heartbeat(let heartbeat) = request else {
             return call.fail(WireStatus(.invalidRequest, "unexpected"))
         }
+        if isAway.load(ordering: .relaxed) { return call.fail(WireStatus(.unavailable, "it is away")) }
+        let run = run.withLock(\.self)
         heartbeats.withLock { $0.append(heartbeat) }
         total.add(1, ordering: .relaxed)
         let held = held.withLock(\.self)
@@ -74,6 +82,7 @@ final class FakeCoordinator: RequestHandler {
                     coordinators: others.coordinators,
                     recordAge: 0,
                     heldCollections: held,
+                    run: run,
                     omitsGroups: omitsGroups.load(ordering: .relaxed)
                 )
             }
@@ -83,6 +92,8 @@ final class FakeCoordinator: RequestHandler {
     /// Heartbeats so far.
     var count: Int { total.load(ordering: .relaxed) }
     var last: Heartbeat? { heartbeats.withLock(\.last) }
+    /// Changes of groups that it was asked for; it makes none.
+    var proposalCount: Int { proposals.load(ordering: .relaxed) }
 
     /// The first report, from now on, that fits.
     func report(where fits: (WorkerReport) -> Bool) async throws -> WorkerReport {
@@ -150,6 +161,21 @@ final class WorkerHarness: Sendable {
         return try outcome.get()
     }
 
+    /// A coordinator that listens.
+    static func serve(_ coordinator: FakeCoordinator) async throws -> WireServer {
+        try await WireServer.start(
+            WireServerConfiguration(
+                listen: NodeAddress(host: "127.0.0.1", port: 0),
+                token: "secret",
+                role: .coordinator,
+                node: .random(),
+                agent: "test"
+            ),
+            handler: coordinator,
+            group: group
+        )
+    }
+
     /// Runs the worker, with heartbeats and training, and a coordinator for `body`.
     static func withCluster<R: Sendable>(
         _ folder: TemporaryFolder,
@@ -163,17 +189,7 @@ final class WorkerHarness: Sendable {
     ) async throws -> R {
         let coordinator = FakeCoordinator(clusterID: cluster)
         coordinator.omitsGroups.store(omittingGroups, ordering: .relaxed)
-        let server = try await WireServer.start(
-            WireServerConfiguration(
-                listen: NodeAddress(host: "127.0.0.1", port: 0),
-                token: "secret",
-                role: .coordinator,
-                node: .random(),
-                agent: "test"
-            ),
-            handler: coordinator,
-            group: group
-        )
+        let server = try await serve(coordinator)
         var options = options(folder, coordinators: [server.address])
         if let partition { options.partition = partition }
         options.wireLimits = wireLimits

@@ -47,6 +47,29 @@ struct WorkerMetricsTests {
         }
     }
 
+    /// One that is about to be full does not disappear among others with room.
+    @Test func theFillOfTheFullestPartitionIsTold() async throws {
+        let folder = TemporaryFolder()
+        let collection = TestCollection(shardCount: 2)
+        try await WorkerHarness.with(WorkerHarness.options(folder)) { harness in
+            for shard in 0..<2 { _ = try await harness.call(collection.host(shard)) }
+            let ids = collection.ids(6000)
+            for first in stride(from: 0, to: ids.count, by: 1000) {
+                _ = try await harness.call(collection.enrol(Array(ids[first..<first + 1000])))
+            }
+        }
+        let metrics = MetricRegistry()
+        try await WorkerHarness.withCluster(folder, cluster: .random(), changing: { $0.metrics = metrics }) { _, _ in
+            func told(_ metric: String) -> Double {
+                value("mien_lmdb_\(metric){collection=\"test\"}", in: metrics.rendered()) ?? 0
+            }
+            try await eventually("both files have been looked at") { told("map_bytes") == 0x1p31 }
+            let mean = told("used_bytes") / told("map_bytes")
+            let fill = told("map_fill")
+            #expect(mean > 0 && fill > 1.5 * mean && fill < 1, "\(fill), \(mean) of both")
+        }
+    }
+
     @Test func reportsCarryWhatTheWorkerDoes() async throws {
         let folder = TemporaryFolder()
         let collection = TestCollection()
@@ -80,15 +103,19 @@ struct WorkerMetricsTests {
         try await WorkerHarness.with(options) { harness in
             let member = NodeID(high: 9, low: 9)
             var host = TestCollection().host()
-            host.group = ReplicaGroup(
-                epoch: Epoch(1),
-                version: 1,
-                primary: member,
-                inSync: [member],
-                learners: [harness.worker.node],
-                minimumInSync: 1
-            )
-            _ = try await harness.call(host)
+            // It counted, and counts no more.
+            for isInSync in [true, false] {
+                let node = harness.worker.node
+                host.group = ReplicaGroup(
+                    epoch: Epoch(1),
+                    version: isInSync ? 1 : 2,
+                    primary: member,
+                    inSync: isInSync ? [member, node] : [member],
+                    learners: isInSync ? [] : [node],
+                    minimumInSync: 1
+                )
+                _ = try await harness.call(host)
+            }
             let problems = harness.worker.readinessProblems
             #expect(problems.first == Self.unheard && problems.count > 1, "\(problems)")
             #expect(problems.contains { $0.hasSuffix("have not caught up with the others.") }, "\(problems)")

@@ -63,10 +63,8 @@ struct PlantedRow: Sendable, CustomTestStringConvertible {
         PlantedRow(bug: .noPromiseCheck, breaks: [.oneLog], seeds: someSeeds),
         // What was not synced may be the promise, or what the reply is about.
         PlantedRow(bug: .replyBeforeSync, breaks: [.freshness, .memory], seeds: someSeeds),
-        PlantedRow(bug: .resumeSameEpoch, breaks: [.equality], seeds: someSeeds),
         PlantedRow(bug: .noTakeOverRetry, breaks: [.liveness], seeds: someSeeds),
         PlantedRow(bug: .shrinkBeforeAnswer, breaks: [.deletion], seeds: someSeeds),
-        PlantedRow(bug: .growBeforeApplied, breaks: [.deletion], seeds: someSeeds),
         PlantedRow(bug: .readWithoutLease, breaks: [.deletion], seeds: someSeeds),
         PlantedRow(bug: .leaseFromArrival, breaks: [.freshness], seeds: someSeeds),
         PlantedRow(bug: .noTruncation, breaks: [.oneLog], seeds: someSeeds),
@@ -100,6 +98,8 @@ struct PlantedRow: Sendable, CustomTestStringConvertible {
             seeds: Array(1...31)
         ),
         PlantedRow(bug: .growWithoutUnion, breaks: [.deletion], seeds: Array(580...610)),
+        PlantedRow(bug: .growBeforeApplied, breaks: [.freshness], seeds: Array(320...350)),
+        PlantedRow(bug: .resumeSameEpoch, breaks: [.oneLog], seeds: Array(980...1010)),
         PlantedRow(bug: .growBeforeCommitted, breaks: [.oneLog], on: upheavals, seeds: Array(210...240)),
         PlantedRow(bug: .leaseWithoutConfirmation, breaks: [.deletion], on: divisions, seeds: Array(1...31)),
         PlantedRow(bug: .matchIsLast, breaks: [.oneLog], on: upheavals, seeds: Array(690...720)),

@@ -15,6 +15,9 @@ struct FollowerProgress: Hashable, Sendable {
     var applied: UInt64 = 0
     /// Where its log may agree, by its last mismatch.
     var agreed: UInt64 = 0
+    /// What it had said to have before the primary began to wait for its word, or was known to have as a founder; 0
+    /// once it has said what it has. The log is kept for it by that, and nothing else goes by it.
+    var had: UInt64 = 0
     /// The first entry that has not been sent.
     private(set) var next: UInt64
     /// What was sent since ``next`` last went back, and is not known to be there, in order.
@@ -51,6 +54,14 @@ struct FollowerProgress: Hashable, Sendable {
     /// It goes by a group that has it as a member since no earlier than the primary knows. Its worker obeys no order
     /// any more to remove what an earlier group had left out.
     var isAware: Bool { version >= memberSince }
+
+    /// The entry from which on it wants the log, that one among them, since the next one is told by its epoch; nil when
+    /// it is not known to want any.
+    var wantedFrom: UInt64? {
+        // What a copy brings it needs no log for.
+        let sequence = matched > 0 ? matched : agreed > 0 && !needsCopy ? agreed : had
+        return sequence > 0 ? sequence : nil
+    }
 
     /// The entries of one message.
     private struct Sending: Hashable, Sendable {

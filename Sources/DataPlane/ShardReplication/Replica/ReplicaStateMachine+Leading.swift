@@ -63,6 +63,8 @@ extension ReplicaStateMachine {
             uniqueKeysWithValues: group.members.filter { $0 != node }.map {
                 var follower = newProgress(by: group, now: now)
                 follower.isFounder = group.isInSync($0)
+                // So the log is kept for a primary that was lost, too, which this record has as a learner.
+                if inSyncBefore.contains($0) { follower.had = applied }
                 return ($0, follower)
             }
         )
@@ -122,6 +124,7 @@ extension ReplicaStateMachine {
     /// Another record of the group in the same epoch.
     mutating func regroup(from old: ReplicaGroup, to new: ReplicaGroup, now: Duration) {
         for member in old.members where !new.members.contains(member) { progress[member] = nil }
+        let wanted = progress.compactMapValues(\.wantedFrom)
         if new.version > old.version + 1 {
             // In a record that was not seen a learner may have been no member, and have lost its disk.
             for learner in new.learners { progress[learner] = nil }
@@ -134,7 +137,9 @@ extension ReplicaStateMachine {
             if old.isInSync(learner) { progress[learner] = nil }
         }
         for member in new.members where member != node && progress[member] == nil {
-            progress[member] = newProgress(by: new, now: now)
+            var follower = newProgress(by: new, now: now)
+            follower.had = wanted[member] ?? 0
+            progress[member] = follower
         }
         if let growth,
             new.isInSync(growth.learner) || !new.learners.contains(growth.learner)
@@ -254,6 +259,7 @@ extension ReplicaStateMachine {
             }
             follower.arrived()
             follower.needsCopy = false
+            follower.had = 0
             if noticesLosses, applied > log.last.sequence {
                 // Of another history: it says nothing of the entries that are to come here under these numbers.
                 giveUp(what: applied, of: sender, &follower, group)
@@ -284,6 +290,7 @@ extension ReplicaStateMachine {
             let isConflict = last >= inherited && last < follower.agreed && last == follower.agreed - 1
             follower.agreed = max(follower.matched, min(last, isConflict ? inherited : log.last.sequence))
             follower.sendAgain(from: follower.agreed + 1)
+            follower.had = 0
         case .fenced, .standing: break
         case .ahead(let other): giveUp(what: other, of: sender, &follower, group)
         }
@@ -471,10 +478,15 @@ extension ReplicaStateMachine {
         follower.toldCommitted = min(committed, max(follower.toldCommitted, previous.sequence + UInt64(items.count)))
     }
 
-    /// Entries behind this one are still wanted by a replica that is catching up; nil when no such replica is known.
+    /// The entry from which on the log is wanted by a replica that is catching up, or away, that one among them; nil
+    /// when no such replica is known.
     package var wantedFrom: UInt64? {
-        role == .primary ? progress.values.lazy.map(\.matched).filter { $0 > 0 }.min() : nil
+        role == .primary ? progress.values.lazy.compactMap(\.wantedFrom).min() : nil
     }
+
+    /// As primary: through where another member's log is known to agree with this one, durably; nil for one that is no
+    /// member.
+    package func matched(of member: NodeID) -> UInt64? { role == .primary ? progress[member]?.matched : nil }
 
     private mutating func trimWindow() {
         let reached = progress.values.lazy.map(\.matched).min() ?? log.last.sequence

@@ -29,6 +29,8 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
     let trustsDisk: Bool
     /// As last heard.
     package internal(set) var group: ReplicaGroup?
+    /// In sync by the last record of another primary, or since: they have what is applied here.
+    var inSyncBefore: Set<NodeID> = []
     package internal(set) var role = Role.follower
 
     // The log.
@@ -248,6 +250,7 @@ package struct ReplicaStateMachine<Payload: Sendable>: Sendable {
         if let group, new.version <= group.version { return }
         let old = group
         group = new
+        inSyncBefore = new.primary == node ? inSyncBefore.union(new.inSync) : Set(new.inSync)
         if !isNew { firstEpoch = firstEpoch ?? new.epoch }
         // What begins as a learner has nothing, however its primary may come to believe otherwise.
         if old == nil, !new.isInSync(node), !trustsDisk { isWhole = false }

@@ -35,6 +35,18 @@ extension Refusal {
         )
     }
 
+    /// - Parameter longest: time for which one is kept, however often it is asked for.
+    static func snapshotTooOld(_ shard: ShardID, longest: Duration) -> WireStatus {
+        WireStatus(
+            code: .notFound,
+            message: """
+                this worker removed its snapshot of \(name(shard)), which has what was deleted since, after half of \
+                worker.erasure_period, \(longest.components.seconds) s: a backup that reads for longer needs a higher \
+                --rate, a faster place, or a longer period
+                """
+        )
+    }
+
     static func noRoomForSnapshot(_ shard: ShardID, byteCount: UInt64, freeByteCount: UInt64) -> WireStatus {
         WireStatus(
             code: .storageFull,

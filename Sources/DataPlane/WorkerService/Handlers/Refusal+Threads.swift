@@ -2,7 +2,7 @@ import ClusterModel
 import Threads
 import WireProtocol
 
-/// Refusals for want of threads.
+/// Refusals for want of threads, and of readings that are in the way of others.
 extension Refusal {
     static func tooManyReadings(limit: Int) -> WireStatus {
         WireStatus(
@@ -10,6 +10,15 @@ extension Refusal {
             message:
                 "\(limit) replicas of this worker are being read from end to end; another one is when they have been",
             retryAfterMilliseconds: 1000
+        )
+    }
+
+    /// Of a reading that has ended so that the file can get more address space.
+    static func mapIsShort(_ shard: ShardID) -> WireStatus {
+        WireStatus(
+            code: .overloaded,
+            message: "\(name(shard)) needs more address space, and gets none while it is read from end to end",
+            retryAfterMilliseconds: 2000
         )
     }
 

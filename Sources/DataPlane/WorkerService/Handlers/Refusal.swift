@@ -158,7 +158,8 @@ enum Refusal {
             code: .storageFull,
             message: """
                 \(name(shard)) takes no faces, searches and deletions go on: worker \(worker), which has to have every \
-                write, has no room on its disk; free some space there, or have fewer copies in sync
+                write, has no room for them; free some space on its disk, have fewer copies in sync, or split the \
+                shard if it has no row ids left
                 """
         )
     }
@@ -520,6 +521,7 @@ enum Refusal {
         let code: StatusCode =
             switch error {
             case .invalidWrite, .generationConflict, .codebook: .invalidRequest
+            case .rowIDsExhausted: .storageFull
             default: .internalError
             }
         return WireStatus(code: code, message: "\(name(shard)) could not do this: \(error)")

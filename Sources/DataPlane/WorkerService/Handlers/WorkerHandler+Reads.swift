@@ -37,7 +37,8 @@ extension WorkerHandler {
         }
     }
 
-    /// Answers a search that should be short; when it turns out not to be, it begins again on a search thread.
+    /// Answers a search that should be short; when it turns out not to be, or would have to wait, it begins again on a
+    /// search thread.
     private func searchOnLoop(_ request: ShardSearch, in replica: Replica, _ call: ServerCall) {
         let start = ContinuousClock.now
         defer { loopTurns.finish(on: call.eventLoop, took: .now - start) }
@@ -48,7 +49,8 @@ extension WorkerHandler {
         }
     }
 
-    /// - Returns: nil when the search had not ended by `end`.
+    /// - Returns: nil when the search had not ended by `end`, or would have had to wait before it began. Without an end
+    ///   it waits.
     private func search(
         _ request: ShardSearch,
         in replica: Replica,
@@ -65,15 +67,20 @@ extension WorkerHandler {
         search.answerBound = AnswerBound(byteLimit: answerByteLimit) { $0.wireByteCount + 32 }
         let start = ContinuousClock.now
         let begin = NIODeadline.now()
-        let outcome = try replica.read(.reading(request.route.epoch)) { (partition, isFenced) throws(PartitionError) in
-            if let refusal = Self.refusal(of: request, by: partition) {
-                return Result<PartitionSearchAnswer?, WireStatus>.failure(refusal)
-            }
+        let outcome = try replica.read(.reading(request.route.epoch)) {
+            (partition, isFenced) throws(PartitionError) -> Result<PartitionSearchAnswer?, WireStatus> in
+            if let refusal = Self.refusal(of: request, by: partition) { return .failure(refusal) }
             var isOverdue = false
-            // Idle search threads help one that takes long; a search on a loop is short.
-            let answer = try partition.search(search, team: end == nil ? searchTeam : .none) {
+            func mustEnd() -> Bool {
                 if let end, end <= .now { isOverdue = true }
                 return isOverdue || isFenced() || call.isCancelled || call.deadline.remaining < Self.answerMargin
+            }
+            let answer: PartitionSearchAnswer?
+            if end == nil {
+                // Idle search threads help one that takes long; a search on a loop is short.
+                answer = try partition.search(search, team: searchTeam, shouldStop: mustEnd)
+            } else {
+                answer = try partition.searchWithoutWaiting(search, shouldStop: mustEnd)
             }
             // A scan cut short by the replica's leaving is no answer; another try finds it open again, or elsewhere.
             return isFenced() ? .failure(Refusal.opening(request.route.shard)) : .success(isOverdue ? nil : answer)

@@ -40,10 +40,11 @@ final class HeartbeatLinks: Sendable {
         return services.isEmpty || services.contains(where: \.isHeard)
     }
 
-    /// Asks one coordinator after the other, those first that took the last heartbeat, until one answers.
+    /// Asks one coordinator after the other, those first that took the last heartbeat, until one answers. One that this
+    /// worker refuses is asked for nothing: it works on a copy of the store.
     func call<R: WireRequest>(_ request: R, timeout: Duration) async throws(WireStatus) -> R.Reply {
-        var failure = WireStatus(.unavailable, "No coordinator is known.")
-        let services = all
+        var failure = WireStatus(.unavailable, "No coordinator is known by which this worker goes.")
+        let services = all.filter { !$0.isRefused }
         for service in services.filter(\.isHeard) + services.filter({ !$0.isHeard }) {
             do throws(WireStatus) {
                 return try await service.call(request, deadline: .after(timeout))

@@ -65,6 +65,11 @@ final class HeartbeatService: Sendable {
     /// Whether the coordinator took the last heartbeat.
     var isHeard: Bool { isTaken.load(ordering: .relaxed) }
 
+    /// Whether this worker goes by another coordinator, of which this one is a rival.
+    var isRefused: Bool {
+        if case .refuses = runs.standing(at: coordinator) { true } else { false }
+    }
+
     /// The coordinator at this address, as it last said itself.
     var coordinatorID: NodeID? { node.withLock(\.self) }
 

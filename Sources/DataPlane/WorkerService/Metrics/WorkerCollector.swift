@@ -78,8 +78,9 @@ struct WorkerCollector: Sendable {
 
     private func collectPartitions(_ replicas: [Replica.Figures], _ samples: inout MetricSamples) {
         let labels = CollectionLabels(replicas.compactMap(\.collection))
-        // Replicas out of service count too: their files are there.
-        let age = replicas.compactMap(\.remnantsSince).min().map { ContinuousClock.now - $0 } ?? .zero
+        // Replicas out of service count too, and shards that are being made: their files are there.
+        let remnants = replicas.compactMap(\.remnantsSince) + self.replicas.successors.compactMap(\.remnantsSince)
+        let age = remnants.min().map { ContinuousClock.now - $0 } ?? .zero
         samples.raise(MetricCatalogue.erasureAge, to: age / .seconds(1))
         samples.raise(MetricCatalogue.erasurePeriod, to: erasurePeriod / .seconds(1))
         for replica in replicas {
@@ -92,11 +93,16 @@ struct WorkerCollector: Sendable {
             samples.add(MetricCatalogue.partitionChunks, label, value: Double(statistics.codeChunkCount))
             samples.add(MetricCatalogue.partitionRecoding, label, value: Double(statistics.olderRowCount))
             samples.add(MetricCatalogue.partitionDisk, label, value: Double(statistics.diskByteCount))
+            samples.raise(MetricCatalogue.rowIDFill, label, to: Double(statistics.rowIDCount) / 0x1p32)
             samples.raise(MetricCatalogue.missRatio, label, to: statistics.fit?.recall.excess ?? 1)
             guard let file = replica.fileUse else { continue }
             samples.add(MetricCatalogue.mapBytes, label, value: Double(file.mapByteCount))
             samples.add(MetricCatalogue.usedBytes, label, value: Double(file.usedByteCount))
             samples.add(MetricCatalogue.freeBytes, label, value: Double(file.freeByteCount))
+            if file.mapByteCount > 0 {
+                let fill = Double(file.usedByteCount) / Double(file.mapByteCount)
+                samples.raise(MetricCatalogue.mapFill, label, to: fill)
+            }
             samples.raise(MetricCatalogue.readerLag, to: Double(file.oldestReaderLag))
         }
     }

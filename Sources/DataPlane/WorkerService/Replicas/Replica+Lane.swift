@@ -325,7 +325,10 @@ extension Replica {
             return false
         }
         guard !group.isEmpty else { return nil }
+        let began = ReplicationClock.now
         do throws(PartitionError) {
+            noteStepBegin(began)
+            defer { noteStepEnd(began) }
             let start = ContinuousClock.now
             let receipts = try partition.write(group.map(\.batch), epoch: epoch.number)
             options.metrics.committed(group, took: .now - start)

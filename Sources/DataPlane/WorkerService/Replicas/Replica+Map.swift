@@ -1,5 +1,6 @@
 import Logging
 import PartitionEngine
+import Synchronization
 import Threads
 
 /// The address space of the partition's file, which grows while it serves.
@@ -27,19 +28,28 @@ extension Replica {
                     ]) { $1 }
                 )
             } else {
-                monitor.withLock { $0.mapGrowth.gaveUp(now: .now) }
-                logger.debug(
-                    "searches or a copy kept a partition's file from getting more address space; trying on",
+                if attempt.isUrgent { mapShortages.add(1, ordering: .relaxed) }
+                let isToBeTold = monitor.withLock { state in
+                    state.mapGrowth.gaveUp(now: .now)
+                    return state.mapGrowth.isToBeTold
+                }
+                logger.log(
+                    level: isToBeTold ? .warning : .debug,
+                    """
+                    searches, a copy or a verification kept a partition's file from getting more address space; \
+                    trying on
+                    """,
                     metadata: logMetadata.merging(["patience": "\(attempt.patience)"]) { $1 }
                 )
             }
         } catch {
-            let isFirst = monitor.withLock { state in
-                defer { state.mapGrowth.gaveUp(now: .now) }
-                return state.mapGrowth.isUntried
+            let isToBeTold = monitor.withLock { state in
+                let isFirst = state.mapGrowth.isUntried
+                state.mapGrowth.gaveUp(now: .now)
+                return isFirst || state.mapGrowth.isToBeTold
             }
             logger.log(
-                level: isFirst ? .warning : .debug,
+                level: isToBeTold ? .warning : .debug,
                 "a partition's file gets no more address space; trying on",
                 metadata: logMetadata(error)
             )

@@ -57,7 +57,7 @@ final class Replica: Sendable {
         /// Copies for other workers that were interrupted, and can be gone on with.
         var outgoing: [NodeID: OutgoingCopy] = [:]
         var copyAttempts = CopyAttempts()
-        /// Since when a step of the log is being made durable; nil while none is.
+        /// Since when a step of the log, or a write without one, is being made durable; nil while none is.
         var stepBegan: Duration?
         /// While it is in force no write is ordered.
         var hold: WriteHold?
@@ -85,8 +85,14 @@ final class Replica: Sendable {
         var fileUseRead: ContinuousClock.Instant?
         /// Since when a face is gone of which the file may have bytes; nil while there is none, as last read.
         var remnantsSince: ContinuousClock.Instant?
+        /// When it last served, as of the last report; before that, when this process began to hold it.
+        var lastServed = ContinuousClock.now
         /// When all of the partition was last read and found sound; nil for never.
         var verified: Timestamp?
+        /// Since when that partition is here, as far as this process has seen it.
+        var partitionSince = ContinuousClock.now
+        /// It was made by this process, before which the worker held none that counted, and was not in sync since.
+        var isNewcomer = false
     }
 
     /// What can be told of the replica without looking at the disk.
@@ -96,6 +102,8 @@ final class Replica: Sendable {
         var collection: String?
         var statistics: PartitionStatistics?
         var fileUse: PartitionFileUse?
+        /// Since when a face is gone of which the file may have bytes; nil while there is none. Of a partition that is
+        /// not open it is not known, and counts from when the replica last served.
         var remnantsSince: ContinuousClock.Instant?
         var queuedRowCount: Int
         var queuedByteCount: Int
@@ -113,6 +121,9 @@ final class Replica: Sendable {
     let monitor: Monitor<State>
     /// Set while readers should leave: a scan that sees it stops early.
     let isFenced = Atomic(false)
+    /// Attempts to get more address space, with little of it left, that came to nothing: a verification that sees
+    /// another one ends.
+    let mapShortages = Atomic(0)
     let links: ReplicationLinks
     /// When this process began to hold it.
     let born = ReplicationClock.now
@@ -146,12 +157,14 @@ final class Replica: Sendable {
     /// - Parameters:
     ///   - lane: the thread that is its own from now on.
     ///   - isNew: this process has just made it.
+    ///   - isNewcomer: and held no other of its shard that counted.
     /// - Important: ``stop()`` must be called before the last reference goes away.
     static func start(
         record: ReplicaRecord,
         directory: String,
         on lane: ReservedThread,
         isNew: Bool = false,
+        isNewcomer: Bool = false,
         options: ReplicaOptions,
         logger: Logger
     ) -> Replica {
@@ -160,6 +173,7 @@ final class Replica: Sendable {
         replica.monitor.withLock { state in
             state.verified = verified
             state.isNew = isNew
+            state.isNewcomer = isNewcomer
         }
         replica.startLane(on: lane)
         return replica
@@ -183,7 +197,16 @@ final class Replica: Sendable {
     }
 
     /// A replica of a shard whose place others have taken: it waits to be dropped.
-    static func succeeded(shard: ShardID, directory: String, options: ReplicaOptions, logger: Logger) -> Replica {
+    ///
+    /// - Parameter remnantsSince: since when a face is gone of which its file may have bytes; nil where nothing is
+    ///   known of that.
+    static func succeeded(
+        shard: ShardID,
+        directory: String,
+        remnantsSince: ContinuousClock.Instant? = nil,
+        options: ReplicaOptions,
+        logger: Logger
+    ) -> Replica {
         let replica = failed(
             shard: shard,
             directory: directory,
@@ -191,7 +214,10 @@ final class Replica: Sendable {
             options: options,
             logger: logger
         )
-        replica.monitor.withLock { $0.isSucceeded = true }
+        replica.monitor.withLock { state in
+            state.isSucceeded = true
+            state.remnantsSince = remnantsSince
+        }
         return replica
     }
 
@@ -239,6 +265,14 @@ final class Replica: Sendable {
 
     /// Whether other shards have taken its shard's place: it waits to be dropped.
     var isSucceeded: Bool { monitor.withLock(\.isSucceeded) }
+
+    /// It serves no more; its files may be on their way out.
+    var isStopped: Bool {
+        monitor.withLock { state in
+            if case .stopped = state.phase { return true }
+            return false
+        }
+    }
 
     // MARK: Epoch
 
@@ -427,13 +461,11 @@ final class Replica: Sendable {
 
     // MARK: Standing among the others
 
-    /// Whether the others of its shard have more than it, as far as it has heard.
-    var isCatchingUp: Bool {
-        monitor.withLock { state in
-            guard let group = state.group else { return state.record.isReplicated }
-            return group.learners.contains(links.node)
-        }
-    }
+    /// Whether the others of its shard have more than it, as far as it has heard, and it is missed: it counted before.
+    var isCatchingUp: Bool { monitor.withLock { $0.isBehind(links.node) && !$0.isNewcomer } }
+
+    /// Whether it is on its way to count for the first time, as the copy of a move: nobody has missed it yet.
+    var isNewcomer: Bool { monitor.withLock { $0.isBehind(links.node) && $0.isNewcomer } }
 
     /// Whether what searches read first is still being read into memory.
     var isWarming: Bool {
@@ -467,6 +499,7 @@ final class Replica: Sendable {
             if let fresh {
                 state.statistics = fresh.statistics
                 state.remnantsSince = fresh.remnantAge.map { now - $0 }
+                state.lastServed = now
             }
             if let file = fresh?.file {
                 state.fileUse = file
@@ -507,7 +540,7 @@ extension Replica {
                 collection: state.collectionName,
                 statistics: state.statistics,
                 fileUse: state.fileUse,
-                remnantsSince: state.remnantsSince,
+                remnantsSince: state.possibleRemnantsSince,
                 queuedRowCount: state.queue.rowCount,
                 queuedByteCount: state.queue.byteCount,
                 unacknowledgedByteCount: state.replication?.unacknowledgedByteCount ?? 0
@@ -520,6 +553,16 @@ extension Replica.State {
     /// The epoch that the replica goes by.
     var heldEpoch: Epoch { record.isReplicated ? group?.epoch ?? record.epoch : record.epoch }
 
+    fileprivate func isBehind(_ node: NodeID) -> Bool {
+        guard let group else { return record.isReplicated }
+        return group.learners.contains(node)
+    }
+
+    fileprivate var possibleRemnantsSince: ContinuousClock.Instant? {
+        if case .serving = phase { return remnantsSince }
+        return remnantsSince ?? lastServed
+    }
+
     fileprivate func role(now: Duration) -> WorkerReport.ReplicaRole {
         guard case .serving = phase else { return .waiting }
         guard record.isReplicated else { return .primary }
@@ -530,12 +573,12 @@ extension Replica.State {
 }
 
 extension Replica.Phase {
-    /// As reports name it.
+    /// As reports name it. One that was closed to be removed has not failed.
     fileprivate var reported: WorkerReport.ReplicaState {
         switch self {
-        case .opening: .opening
+        case .opening, .stopped: .opening
         case .serving: .serving
-        case .failed, .stopped: .failed
+        case .failed: .failed
         }
     }
 }

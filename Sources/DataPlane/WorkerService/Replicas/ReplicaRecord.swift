@@ -12,7 +12,8 @@ package struct ReplicaRecord: Equatable {
     package var shard: ShardID
     package var epoch: Epoch
     package var range: HashRange
-    /// Whether its writes go through a log that other replicas have too. Once it is, it stays so.
+    /// Whether its writes go through a log that other replicas have too. Once it is, it stays so, and so are the shards
+    /// that take its shard's place.
     package var isReplicated = false
     /// Version of the group by which no write is ordered; 0 where writes are. What a replica that is alone said of its
     /// end holds beyond a restart.

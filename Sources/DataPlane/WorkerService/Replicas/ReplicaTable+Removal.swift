@@ -34,15 +34,21 @@ extension ReplicaTable {
             logger.debug("replica is to be dropped", metadata: metadata(shard, ["epoch": "\(request.epoch.number)"]))
             if let ground { try held.beginRemoval(by: ground) }
             held.stop()
-            replicas.withLock { $0[shard] = nil }
+            let isNewcomer = held.monitor.withLock(\.isNewcomer)
+            // One that goes for good comes never again.
+            if request.groupVersion != 0, !isNewcomer { former.withLock { _ = $0.insert(shard) } }
         }
+        // Whoever asks meanwhile is told that it is there as long as its files are.
         do throws(WorkerError) {
             try DurableFile.remove(Replica.recordPath(in: folder.replicaPath(shard)))
             try removeFiles(in: folder.replicaPath(shard))
         } catch {
+            // One that is gone for good is told of until the disk lets it go; another may be wanted here again.
+            if request.groupVersion != 0 { replicas.withLock { $0[shard] = nil } }
             throw Refusal.folder(error)
         }
         if held != nil {
+            replicas.withLock { $0[shard] = nil }
             logger.info("replica dropped", metadata: metadata(shard, ["epoch": "\(request.epoch.number)"]))
             options.reportChanged()
         }

@@ -17,6 +17,8 @@ final class ReplicaTable: Sendable {
     let logger: Logger
     let replicas = Mutex<[ShardID: Replica]>([:])
     let prepared = Mutex<[ShardID: Successor]>([:])
+    /// Shards of which a replica that counted was dropped, and may come again: where it does, it is missed.
+    let former = Mutex<Set<ShardID>>([])
     /// After attempts at shards that were taken back.
     private let rests = Mutex<[ShardID: CopyRest]>([:])
     let began = ReplicationClock.now
@@ -128,8 +130,14 @@ final class ReplicaTable: Sendable {
     /// A mark in the folder of a replica of a shard whose place others have taken.
     private func succeededPath(_ shard: ShardID) -> String { "\(folder.replicaPath(shard))/succeeded" }
 
-    private func succeededReplica(_ shard: ShardID) -> Replica {
-        Replica.succeeded(shard: shard, directory: folder.replicaPath(shard), options: options, logger: logger)
+    private func succeededReplica(_ shard: ShardID, remnantsSince: ContinuousClock.Instant? = nil) -> Replica {
+        Replica.succeeded(
+            shard: shard,
+            directory: folder.replicaPath(shard),
+            remnantsSince: remnantsSince,
+            options: options,
+            logger: logger
+        )
     }
 
     /// Makes the replica exist under at least this epoch, creating it when it is new. Idempotent.
@@ -191,6 +199,7 @@ final class ReplicaTable: Sendable {
             directory: directory,
             on: lane,
             isNew: true,
+            isNewcomer: former.withLock { !$0.contains(shard) },
             options: options,
             logger: logger
         )
@@ -253,6 +262,16 @@ final class ReplicaTable: Sendable {
     /// Shards that are made here to take others' place.
     var successors: [Successor] {
         prepared.withLock { $0.values.sorted { $0.shard < $1.shard } }
+    }
+
+    /// What there is, for whoever tells of it while orders are carried out: no shard is twice in it, nor missing while
+    /// it takes others' place.
+    var content: (replicas: [Replica], successors: [Successor]) {
+        // It is a replica before it ceases to be a successor, and is looked for in that order.
+        let successors = successors
+        let replicas = all
+        let shards = Set(replicas.map(\.shard))
+        return (replicas, successors.filter { !shards.contains($0.shard) })
     }
 
     /// Begins to make a shard that is to take others' place. Idempotent.
@@ -367,6 +386,21 @@ final class ReplicaTable: Sendable {
         return others.filter { !$0.isSealed && !sources.isDisjoint(with: $0.record.sources) }.map(\.shard).min()
     }
 
+    /// Whether writes to one of these shards, of which replicas are here, went by a log. Whoever takes their place has
+    /// one as well, and holds back deletions: a replica that left the group of one may answer reads for a moment yet.
+    private func wentByLog(_ shards: [ShardID]) -> Bool {
+        shards.contains { shard in
+            if find(shard)?.record.isReplicated ?? false { return true }
+            // After a restart what others have begun to take the place of is not opened.
+            let path = Replica.recordPath(in: folder.replicaPath(shard))
+            do throws(WorkerError) {
+                return try ReplicaRecord.read(from: path, of: shard)?.isReplicated ?? false
+            } catch {
+                return true
+            }
+        }
+    }
+
     /// Puts a shard that was made here in the place of others: from here on their replicas serve no more, whatever
     /// happens.
     private func activate(_ successor: Successor, for request: HostReplica) throws(WireStatus) {
@@ -399,7 +433,7 @@ final class ReplicaTable: Sendable {
             shard: shard,
             epoch: request.group.epoch,
             range: request.range,
-            isReplicated: request.group.members.count > 1
+            isReplicated: request.group.members.count > 1 || wentByLog(predecessors)
         )
         do throws(WorkerError) {
             // The marks first: what is marked and not yet succeeded is sealed, and takes its place when asked again.
@@ -429,7 +463,9 @@ final class ReplicaTable: Sendable {
             return predecessors.compactMap { predecessor -> Replica? in
                 guard let leaving = replicas[predecessor] else { return nil }
                 leaving.beginStopping(isSucceeded: true)
-                replicas[predecessor] = succeededReplica(predecessor)
+                // Its file stays, whole, until it is dropped, with whoever is deleted from now on.
+                let remnantsSince = leaving.figures.remnantsSince ?? .now
+                replicas[predecessor] = succeededReplica(predecessor, remnantsSince: remnantsSince)
                 return leaving
             }
         }

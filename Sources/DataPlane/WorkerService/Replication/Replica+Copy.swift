@@ -27,7 +27,7 @@ struct OutgoingCopy: Sendable {
     /// Folder that holds it.
     let path: String
     let copy: PartitionCopy
-    /// Entries of the log behind this one will be wanted.
+    /// The entry from which on the log will be wanted, that one among them.
     let wantedFrom: UInt64
     /// Of what was read of it, from its beginning.
     private var hash = SHA256()
@@ -298,6 +298,7 @@ extension Replica {
         monitor.withLock { state in
             state.copyAttempts.refusals[node] = nil
             state.replication?.copySizes[node] = use.liveByteCount
+            state.replication?.taken[node] = nil
         }
         let made = await WorkerThread.run(name: "copy-\(shard.index)", priority: .background) {
             Result { () throws(WireStatus) in
@@ -486,7 +487,10 @@ extension Replica.State {
         guard let replication, replication.machine.role == .primary, replication.machine.hasRoom,
             let group = replication.machine.group, group.epoch == copy.epoch, group.members.contains(node)
         else { return false }
-        return replication.extent.firstLogged <= copy.copy.sequence + 1
+        // The next entry is told by the epoch of this one, which is known of the last one applied in any case.
+        let (extent, sequence) = (replication.extent, copy.copy.sequence)
+        let isOfBeginning = extent.firstLogged == sequence + 1 && replication.beginning?.sequence == sequence
+        return (extent.firstLogged <= max(sequence, 1) || extent.appliedSequence <= sequence || isOfBeginning)
             && ContinuousClock.now - copy.lastProgress < Replica.outgoingCopyPatience
             // What is deleted meanwhile is in it.
             && ContinuousClock.now - copy.made < longestCopy

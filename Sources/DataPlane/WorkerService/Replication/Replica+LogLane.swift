@@ -61,7 +61,7 @@ extension Replica {
                 horizon: horizon,
                 now: now
             )
-            replication.machine.hasRoom = Self.hasRoom(partition)
+            replication.machine.hasRoom = Self.hasDisk(partition)
             let effects = monitor.withLock { state in
                 if let group = state.group {
                     replication.machine.configured(group, now: now)
@@ -138,12 +138,13 @@ extension Replica {
             for write in writes { write.refuse(Refusal.notPrimary(shard)) }
             return
         }
-        // What does not fit on the disk is not to come into the log.
+        // What does not fit on the disk, or finds no row ids, is not to come into the log.
         let full =
             monitor.withLock { $0.replication?.machine.fullReplica }.map { Refusal.noRoom(shard, on: $0) }
-            ?? Self.failure { () throws(PartitionError) in try partition.checkFreeDisk() }.map {
-                Refusal.failed(shard, $0)
-            }
+            ?? Self.failure { () throws(PartitionError) in
+                try partition.checkFreeDisk()
+                try partition.checkRowIDs()
+            }.map { Refusal.failed(shard, $0) }
         let first = place
         var entries: [(entry: LogEntry, write: PendingWrite)] = []
         for submitted in writes {
@@ -288,7 +289,7 @@ extension Replica {
 
     // MARK: Disk
 
-    /// Whether the disk takes very long for a step, and goes on doing so.
+    /// Whether the disk takes very long for a step of the log, or for a write without one, and goes on doing so.
     var isStuck: Bool {
         let now = ReplicationClock.now
         return monitor.withLock { $0.stepBegan.map { now - $0 >= Self.longestStep } ?? false }
@@ -311,7 +312,7 @@ extension Replica {
             ) ?? []
         }
         guard !transactions.isEmpty else { return nil }
-        monitor.withLock { $0.stepBegan = began }
+        noteStepBegin(began)
         defer { noteStepEnd(began) }
         do throws(PartitionError) {
             for transaction in transactions {
@@ -321,10 +322,9 @@ extension Replica {
                 monitor.withLock { $0.replication?.committed(transaction, outcome) }
                 if outcome.applied.last?.receipt.outcome == .epochBegun { try noteCheckpoint(of: partition) }
             }
-            let hasRoom = Self.hasRoom(partition)
+            noteRoom(of: partition)
             let now = ReplicationClock.now
             let effects = monitor.withLock { state in
-                state.replication?.machine.hasRoom = hasRoom
                 state.replication?.stored(now: now)
                 return state.replication?.takeEffects() ?? []
             }
@@ -341,26 +341,37 @@ extension Replica {
             var isFull = error.isStorageFull
             repeat {
                 if mustStop(within: Self.storageFullPause) { return nil }
-                isFull = isFull && !Self.hasRoom(partition)
+                isFull = isFull && !Self.hasDisk(partition)
             } while isFull
             return beginReplication(of: partition)
         }
     }
 
+    /// - Parameter began: by ``ReplicationClock``.
+    func noteStepBegin(_ began: Duration) { monitor.withLock { $0.stepBegan = began } }
+
     /// Whoever looked for a replica that is stuck looks again.
-    private func noteStepEnd(_ began: Duration) {
+    func noteStepEnd(_ began: Duration) {
         monitor.withLock { $0.stepBegan = nil }
         if ReplicationClock.now - began >= Self.longestStep { options.reportChanged() }
     }
 
-    private static func hasRoom(_ partition: Partition) -> Bool {
+    private static func hasDisk(_ partition: Partition) -> Bool {
         failure { () throws(PartitionError) in try partition.checkFreeDisk() } == nil
     }
 
-    /// Looks whether the disk has room, so that the primary orders nothing that this replica cannot take.
+    /// Looks whether there is room for more, so that the primary orders nothing that this replica cannot take.
+    ///
+    /// For want of row ids a learner is not kept from being in sync: what it is a copy of has none either, and no
+    /// replica could be moved.
     func noteRoom(of partition: Partition) {
-        let hasRoom = Self.hasRoom(partition)
-        monitor.withLock { $0.replication?.machine.hasRoom = hasRoom }
+        let hasDisk = Self.hasDisk(partition)
+        let hasRowIDs = Self.failure { () throws(PartitionError) in try partition.checkRowIDs() } == nil
+        monitor.withLock { state in
+            let group = state.replication?.machine.group
+            let isSecondary = group.map { $0.isInSync(links.node) && $0.primary != links.node } ?? false
+            state.replication?.machine.hasRoom = hasDisk && (hasRowIDs || !isSecondary)
+        }
     }
 
     private static func failure(of body: () throws(PartitionError) -> Void) -> PartitionError? {

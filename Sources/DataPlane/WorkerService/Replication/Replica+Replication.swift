@@ -25,6 +25,7 @@ extension Replica {
                 state.group = group
                 state.groupTime = now
                 state.confirmation = nil
+                if group.isInSync(links.node) { state.isNewcomer = false }
             }
             if let asked, state.group?.version == group.version {
                 state.confirmation = state.confirmation.map { max($0, asked) } ?? asked
@@ -173,6 +174,16 @@ extension Replica {
     /// Entries from a sequence on and the position before them; none when the log does not have both.
     private func entries(from first: UInt64) -> ([LogItem<LogEntry>], LogPosition) {
         do throws(WireStatus) {
+            let beginning = monitor.withLock { $0.replication?.beginning }
+            if first > 1, let beginning, first == beginning.sequence + 1 {
+                let entries = try read(.local) { (partition, _) throws(PartitionError) in
+                    try partition.logEntries(
+                        from: first,
+                        byteLimit: ReplicaStateMachine<LogEntry>.requestByteLimit
+                    )
+                }
+                return (Self.items(entries), beginning)
+            }
             // The entry before the first one tells the epoch there.
             let start = max(first, 2) - 1
             var entries = try read(.local) { (partition, _) throws(PartitionError) in
@@ -192,12 +203,15 @@ extension Replica {
                     }
                 }
             }
-            let items = entries.prefix(AppendEntries.entryLimit).map {
-                LogItem(sequence: $0.sequence, epoch: Epoch($0.epoch), payload: $0, byteCount: $0.byteCount)
-            }
-            return (items, previous)
+            return (Self.items(entries), previous)
         } catch {
             return ([], .start)
+        }
+    }
+
+    private static func items(_ entries: [LogEntry]) -> [LogItem<LogEntry>] {
+        entries.prefix(AppendEntries.entryLimit).map {
+            LogItem(sequence: $0.sequence, epoch: Epoch($0.epoch), payload: $0, byteCount: $0.byteCount)
         }
     }
 
@@ -220,9 +234,10 @@ extension Replica {
             monitor.withLock { state in
                 state.copyAttempts.ended(for: node, failure, now: .now)
                 guard state.replication?.isCurrent(attempt, for: node) ?? false else { return }
-                state.replication?.copies[node] = nil
-                // What is kept of it is of use as long as the log behind it is there.
-                if failure != nil, state.outgoing[node] == nil { state.replication?.copySizes[node] = nil }
+                state.replication?.endCopy(for: node, isTaken: failure == nil)
+                // What is kept of it, or was taken before, is of use as long as the log behind it is there.
+                let isOfUse = state.outgoing[node] != nil || state.replication?.taken[node] != nil
+                if failure != nil, !isOfUse { state.replication?.copySizes[node] = nil }
             }
         }
     }

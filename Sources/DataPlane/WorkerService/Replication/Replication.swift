@@ -44,7 +44,7 @@ struct Replication {
     struct CopyProgress {
         /// Which of the replica's attempts at copies it is.
         let attempt: UInt64
-        /// The entry from which on the replica will want the log.
+        /// The entry from which on the replica will want the log, that one among them.
         var wantedFrom: UInt64
         var sentByteCount: UInt64 = 0
         /// 0 while the copy is being made.
@@ -68,6 +68,8 @@ struct Replication {
     var horizon: LogHorizon
     /// Whether there were entries when the session began.
     private let hasFoundLog: Bool
+    /// What was applied when the log began, before its first entry and in no log; nil where there were entries.
+    let beginning: LogPosition?
     /// Chain of the last entry ordered here as primary; nil while that is the last on disk.
     private var orderedChain: UInt64?
     private var nextTicket: UInt64 = 0
@@ -87,6 +89,9 @@ struct Replication {
     var lastCheckpoint: Duration
     /// Copies of the partition that are on their way to other replicas.
     var copies: [NodeID: CopyProgress] = [:]
+    /// The entries from which on the log is wanted by replicas that took a copy: until they have some of it, or another
+    /// copy is made.
+    var taken: [NodeID: UInt64] = [:]
     /// Bytes of copies that are being made or sent, and of those that learners have taken.
     var copySizes: [NodeID: Int] = [:]
 
@@ -106,10 +111,18 @@ struct Replication {
         self.extent = extent
         self.horizon = horizon
         hasFoundLog = extent.firstLogged <= extent.lastSequence
+        beginning =
+            hasFoundLog ? nil : LogPosition(sequence: extent.appliedSequence, epoch: Epoch(extent.appliedEpoch))
     }
 
     /// Whether an attempt at a copy is the one that is under way; it is not once the replica has begun its log anew.
     func isCurrent(_ attempt: UInt64, for node: NodeID) -> Bool { copies[node]?.attempt == attempt }
+
+    /// A copy is over. The replica that took it opens it before it says anything: the log behind it stays until then.
+    mutating func endCopy(for node: NodeID, isTaken: Bool) {
+        let copy = copies.removeValue(forKey: node)
+        if isTaken { taken[node] = copy?.wantedFrom }
+    }
 
     /// Whether nothing that is in the log waits to be durable or applied.
     var isFinished: Bool {
@@ -225,6 +238,7 @@ struct Replication {
         storedByteCount: (LogEntry) -> Int
     ) -> [LogTransaction] {
         guard let step = machine.nextStep() else { return [] }
+        taken = taken.filter { node, sequence in machine.matched(of: node).map { $0 < sequence } ?? false }
         if let sequence = step.truncateAfter {
             horizon.truncated(after: sequence)
             checkpoints.removeAll { $0 > sequence }
@@ -252,10 +266,12 @@ struct Replication {
     /// Entries behind this one are wanted by somebody, or may be; nil when none is known to.
     private func wantedFrom(archived: UInt64?, kept: [OutgoingCopy], isRecent: Bool) -> UInt64? {
         if isRecent, hasFoundLog { return 0 }
-        return
-            (copies.values.map(\.wantedFrom) + kept.map(\.wantedFrom)
-            + [machine.wantedFrom, archived].compactMap { $0 })
-            .min()
+        var first = machine.wantedFrom
+        for sequence in copies.values.map(\.wantedFrom) + kept.map(\.wantedFrom) + taken.values {
+            first = min(first ?? sequence, sequence)
+        }
+        // The entry itself is wanted, too: the next one is told by its epoch. An archive goes by its own chain.
+        return [first.map { $0 - min($0, 1) }, archived].compactMap { $0 }.min()
     }
 
     /// The last entry, up to a sequence, that may be forgotten so that its embeddings are erased; nil when none may.

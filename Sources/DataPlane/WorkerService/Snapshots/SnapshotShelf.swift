@@ -23,6 +23,7 @@ final class SnapshotShelf: Sendable {
     static let shortIdleTime = Duration.seconds(120)
     private static let checkInterval = Duration.seconds(30)
     private static let queueLimit = 64
+    private static let outlivedLimit = 256
 
     /// Most snapshots of one shard: of a backup or two, of those that were given up or killed and are not removed yet,
     /// and of the attempts of one that is being cut.
@@ -75,6 +76,8 @@ final class SnapshotShelf: Sendable {
         var count = 0
         /// Those that wait to be removed, one after the other.
         var leaving: [Snapshot] = []
+        /// Those that were kept for as long as one may be, the last so many: whoever asks for them is told that.
+        var outlived: [Key] = []
         var isRemoving = false
 
         mutating func giveUpPlace(of shard: ShardID) {
@@ -134,15 +137,17 @@ final class SnapshotShelf: Sendable {
         }
     }
 
+    /// How long a snapshot is kept, however often it is asked for: what is deleted meanwhile is in it.
+    private var longestTime: Duration { ErasureSchedule(period: options.erasurePeriod).longestCopy }
+
     private func removeOld(idleFor idleTime: Duration) {
         let now = ContinuousClock.now
-        // What is deleted meanwhile is in it.
-        let longest = ErasureSchedule(period: options.erasurePeriod).longestCopy
+        let longest = longestTime
         let old = content.withLock { content in
-            content.byKey.filter {
-                now - $0.value.state.withLock(\.lastUse) > idleTime || now - $0.value.made > longest
-            }
-            .map(\.key)
+            let outlived = content.byKey.filter { now - $0.value.made > longest }.map(\.key)
+            content.outlived = Array((content.outlived + outlived).suffix(Self.outlivedLimit))
+            let idle = content.byKey.filter { now - $0.value.state.withLock(\.lastUse) > idleTime }.map(\.key)
+            return Set(outlived + idle)
         }
         for key in old {
             logger.warning(
@@ -372,8 +377,12 @@ final class SnapshotShelf: Sendable {
     }
 
     private func find(_ route: SnapshotRoute) throws(WireStatus) -> Snapshot {
-        let found = content.withLock { $0.byKey[Key(snapshot: route.snapshot, shard: route.shard)] }
-        guard let found else { throw Refusal.unknownSnapshot(route.shard) }
+        let key = Key(snapshot: route.snapshot, shard: route.shard)
+        let (found, isOutlived) = content.withLock { ($0.byKey[key], $0.outlived.contains(key)) }
+        guard let found else {
+            guard isOutlived else { throw Refusal.unknownSnapshot(route.shard) }
+            throw Refusal.snapshotTooOld(route.shard, longest: longestTime)
+        }
         found.state.withLock { $0.lastUse = .now }
         return found
     }

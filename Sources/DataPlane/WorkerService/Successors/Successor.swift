@@ -38,6 +38,8 @@ final class Successor: Sendable {
         var areSourcesRetired = false
         /// Whether the attempt under way has written anything.
         var hasBegun = false
+        /// Since when a face is gone of which the partition's file may have bytes; nil while there is none.
+        var remnantsSince: ContinuousClock.Instant?
         /// After attempts that failed; nil once everything was there.
         var rest: CopyRest?
         var isStopping = false
@@ -52,7 +54,22 @@ final class Successor: Sendable {
         var isConfirmed = false
     }
 
+    /// Erasing of what faces that are gone have left in the partition, while what is written is followed.
+    private struct Erasing {
+        /// When a step is due.
+        var next = ContinuousClock.now
+        /// Since when faces are gone that had come over before, as long as something of them may be left; a round is
+        /// begun for them at once.
+        var inherited: ContinuousClock.Instant?
+        /// When that was taken over.
+        let followed = ContinuousClock.now
+    }
+
     private static let retryPause = Duration.seconds(1)
+    /// Between two looks at whether something is to be erased.
+    private static let erasingInterval = Duration.seconds(1)
+    /// Between two looks at whether what a round waits for has ended.
+    private static let longestErasingPause = Duration.seconds(5)
     private static let followInterval = Duration.milliseconds(25)
     /// While writes wait.
     private static let sealInterval = Duration.milliseconds(2)
@@ -88,7 +105,10 @@ final class Successor: Sendable {
         self.table = table
         self.options = options
         self.logger = logger
-        monitor = Monitor(State(phase: record.sequences.isEmpty ? .copying : .sealed, record: record, rest: rest))
+        var state = State(phase: record.sequences.isEmpty ? .copying : .sealed, record: record, rest: rest)
+        // What is found whole is not looked into before it takes its place.
+        if !record.sequences.isEmpty { state.remnantsSince = .now }
+        monitor = Monitor(state)
     }
 
     /// Until when it is not begun anew; nil where nothing has failed since everything was there.
@@ -106,6 +126,9 @@ final class Successor: Sendable {
             if case .sealed = state.phase { true } else { state.areSourcesRetired }
         }
     }
+
+    /// Since when a face is gone of which the partition's file may have bytes; nil while there is none.
+    var remnantsSince: ContinuousClock.Instant? { monitor.withLock(\.remnantsSince) }
 
     private func sourceShard(_ index: UInt32) -> ShardID { ShardID(collection: shard.collection, index: index) }
 
@@ -243,6 +266,8 @@ final class Successor: Sendable {
                 monitor.withLock { state in
                     let failure = CopyFailure(making: error, hasBegun: state.hasBegun, pause: Self.retryPause)
                     state.rest = CopyRest(after: failure, state.rest, now: .now)
+                    // Nobody tells what is on the disk of who is gone from now on.
+                    if state.hasBegun { state.remnantsSince = state.remnantsSince ?? .now }
                 }
                 set(.failed(error.message))
             }
@@ -270,7 +295,10 @@ final class Successor: Sendable {
             try unseal()
             try removePartition()
             try DurableFile.makeDirectory(directory)
-            monitor.withLock { $0.hasBegun = true }
+            monitor.withLock { state in
+                state.hasBegun = true
+                state.remnantsSince = nil
+            }
         } catch {
             throw Refusal.folder(error)
         }
@@ -303,12 +331,15 @@ final class Successor: Sendable {
         while try step(partitions, { () throws(PartitionError) in try builder.copyRows() }) {
             monitor.withLock { $0.progress = builder.progress }
             options.reportChanged()
+            noteChanges(heardBy: builder)
             if pace.rest(unless: { isStopping }) { return false }
         }
         while try step(partitions, { () throws(PartitionError) in try builder.copyCodes() }) {
+            noteChanges(heardBy: builder)
             if pace.rest(unless: { isStopping }) { return false }
         }
         while try step(partitions, { () throws(PartitionError) in try fold(builder) }) {
+            noteChanges(heardBy: builder)
             if pace.rest(unless: { isStopping }) { return false }
         }
         while try step(partitions, { () throws(PartitionError) in try builder.copyReceipts() }) {
@@ -338,6 +369,7 @@ final class Successor: Sendable {
         set(.following)
         logger.info("shard is prepared, and follows", metadata: logMetadata)
         var unfolded = 0
+        var erasing = Erasing(inherited: remnantsSince)
         while !isStopping {
             let isFrozen =
                 monitor.withLock(\.areSourcesRetired)
@@ -353,6 +385,7 @@ final class Successor: Sendable {
                 if unfolded >= Self.changesPerFold {
                     unfolded = try step(partitions) { () throws(PartitionError) in try fold(builder) } ? unfolded : 0
                 }
+                try eraseRemnants(in: builder.partition, &erasing)
             }
             if mustStop(within: isFrozen ? Self.sealInterval : Self.followInterval) { return }
         }
@@ -362,6 +395,42 @@ final class Successor: Sendable {
     /// to say that order writes.
     private func fold(_ builder: SuccessorBuilder) throws(PartitionError) -> Bool {
         try builder.partition.maintain(now: Timestamp(milliseconds: .min), isIdle: true) != nil
+    }
+
+    /// Takes note that the sources have changed: of faces that are gone since, what came over before stays until that
+    /// is followed.
+    private func noteChanges(heardBy builder: SuccessorBuilder) {
+        guard builder.pendingChangeCount > 0 else { return }
+        monitor.withLock { $0.remnantsSince = $0.remnantsSince ?? .now }
+    }
+
+    /// Does a step of erasing when one is due: for as long as an operator pauses what it is made for, faces are deleted
+    /// that it has.
+    private func eraseRemnants(in partition: Partition, _ erasing: inout Erasing) throws(WireStatus) {
+        let start = ContinuousClock.now
+        guard start >= erasing.next else { return }
+        let step: ErasingStep
+        let age: Duration?
+        do throws(PartitionError) {
+            step = try partition.eraseRemnants(isAtOnce: erasing.inherited != nil)
+            age = try partition.remnantAge()
+        } catch {
+            guard error.isStorageFull else { throw Refusal.failed(shard, error) }
+            erasing.next = start + Self.retryPause
+            return
+        }
+        let end = ContinuousClock.now
+        let since = age.map { end - $0 }
+        if since.map({ $0 > erasing.followed }) ?? true { erasing.inherited = nil }
+        let known = erasing.inherited ?? since
+        monitor.withLock { $0.remnantsSince = known }
+        switch step {
+        case .idle: erasing.next = end + Self.erasingInterval
+        case .advanced: erasing.next = end + options.backgroundPace.rest(after: end - start, now: end)
+        // It has no log that would have to be forgotten first.
+        case .waits, .needsLogForgotten:
+            erasing.next = end + min(Self.longestErasingPause, options.partition.erasurePeriod / 100)
+        }
     }
 
     private func seal(_ builder: SuccessorBuilder, _ partitions: [ObjectIdentifier]) throws(WireStatus) {

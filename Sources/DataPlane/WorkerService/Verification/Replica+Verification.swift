@@ -2,6 +2,7 @@ import FaceModel
 import Logging
 import PartitionEngine
 import ShardReplication
+import Synchronization
 import Threads
 import WireProtocol
 
@@ -9,6 +10,12 @@ import WireProtocol
 extension Replica {
     /// When all of the partition was last read and found sound; nil for never.
     var lastVerified: Timestamp? { monitor.withLock(\.verified) }
+
+    /// Time since all of the partition was last read and found sound; as long as it never was, since it is here.
+    func timeSinceVerified(now: Timestamp) -> Duration {
+        let (verified, partitionSince) = monitor.withLock { ($0.verified, $0.partitionSince) }
+        return VerificationSchedule.age(of: verified, heldFor: ContinuousClock.now - partitionSince, now: now)
+    }
 
     /// Remembers it, while the partition is read: so nothing takes its place meanwhile.
     private func noteVerified() {
@@ -23,7 +30,10 @@ extension Replica {
 
     /// Another partition comes into the place of the one that was verified.
     func forgetVerification() {
-        monitor.withLock { $0.verified = nil }
+        monitor.withLock { state in
+            state.verified = nil
+            state.partitionSince = .now
+        }
         do throws(WorkerError) {
             try DurableFile.remove(verificationPath)
         } catch {
@@ -37,12 +47,19 @@ extension Replica {
     }
 
     /// Reads and verifies all of the partition; damage takes the replica out of service.
+    ///
+    /// - Throws: `overloaded` when it was in the way of address space that the partition needs soon.
     func verify(unless isCancelled: () -> Bool) throws(WireStatus) -> ReplicaVerified {
         var found: PartitionError?
+        let shortages = mapShortages.load(ordering: .relaxed)
+        var isInTheWay = false
         do throws(WireStatus) {
             let digest = try read(.local) { (partition, isFenced) throws(PartitionError) in
                 do throws(PartitionError) {
-                    let digest = try partition.verifyAll { isFenced() || isCancelled() }
+                    let digest = try partition.verifyAll {
+                        isInTheWay = isInTheWay || self.mapShortages.load(ordering: .relaxed) != shortages
+                        return isInTheWay || isFenced() || isCancelled()
+                    }
                     if digest != nil { self.noteVerified() }
                     return digest
                 } catch {
@@ -50,7 +67,7 @@ extension Replica {
                     throw error
                 }
             }
-            guard let digest else { throw Refusal.opening(shard) }
+            guard let digest else { throw isInTheWay ? Refusal.mapIsShort(shard) : Refusal.opening(shard) }
             // Where this one and others that are written to meanwhile can be compared.
             monitor.withLock(waking: .all) { state in
                 state.replication?.lastCheckpoint = ReplicationClock.now - self.options.checkpointInterval

@@ -23,10 +23,20 @@ package struct VerificationSchedule: Sendable {
         }
         guard let oldest else { return nil }
         guard let time = oldest.value else { return oldest.key }
-        return age(of: time, now: now) >= period ? oldest.key : nil
+        return Self.age(of: time, now: now) >= period ? oldest.key : nil
     }
 
-    private func age(of time: Timestamp, now: Timestamp) -> Duration {
+    /// How long ago a partition was last found sound, as people are told.
+    ///
+    /// - Parameters:
+    ///   - verified: nil for never. A time that has not come yet counts as never, as it does for whose turn it is.
+    ///   - time: since which the partition is here: what counts where it was never read.
+    package static func age(of verified: Timestamp?, heldFor time: Duration, now: Timestamp) -> Duration {
+        guard let verified, verified <= now else { return time }
+        return age(of: verified, now: now)
+    }
+
+    private static func age(of time: Timestamp, now: Timestamp) -> Duration {
         .milliseconds(now.milliseconds) - .milliseconds(time.milliseconds)
     }
 }

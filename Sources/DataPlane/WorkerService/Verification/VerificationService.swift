@@ -17,7 +17,7 @@ final class VerificationService: Sendable {
     private enum Outcome: CaseIterable {
         case sound
         case damaged
-        /// The replica or the worker was to stop, or the replica was not to be read.
+        /// The replica or the worker was to stop, or the replica was not to be read, or needed address space.
         case stopped
 
         var label: String {
@@ -59,13 +59,10 @@ final class VerificationService: Sendable {
         )
         // Where nothing is read nothing is late.
         guard period > .zero else { return }
-        let start = Timestamp.wallClock
         registry.collect { samples in
             let now = Timestamp.wallClock
-            // One that was never verified counts from this process's start.
-            let oldest = replicas.all.map { ($0.lastVerified ?? start).milliseconds }.min() ?? now.milliseconds
-            let age = Double(max(0, now.milliseconds - oldest)) / 1000
-            samples.raise(MetricCatalogue.verificationAge, to: age)
+            let age = replicas.all.map { $0.timeSinceVerified(now: now) }.max() ?? .zero
+            samples.raise(MetricCatalogue.verificationAge, to: age / .seconds(1))
             samples.raise(MetricCatalogue.verificationPeriod, to: period / .seconds(1))
         }
     }

@@ -138,6 +138,8 @@ enum BackupTarget {
             energyShare: 0.5,
             calibration: [.init(leastSimilarity: 0.3, recall: 0.99, visitedShare: 0.25)]
         )
+        var lossy = trained
+        lossy.loss = Timestamp(milliseconds: 1)
         let ledger = ErasureLedger(
             collection: collection.id,
             name: "gallery",
@@ -188,7 +190,8 @@ enum BackupTarget {
             [3] + volume.encoded().dropLast(BackupDigest.byteCount), [4] + segment.dropLast(4),
             [2] + ledger.encoded().dropLast(BackupDigest.byteCount),
             [0] + manifest.encoded().dropLast(BackupDigest.byteCount),
-            [0] + trained.encoded().dropLast(BackupDigest.byteCount), [1] + block.dropLast(4),
+            [0] + trained.encoded().dropLast(BackupDigest.byteCount),
+            [0] + lossy.encoded().dropLast(BackupDigest.byteCount), [1] + block.dropLast(4),
         ]
     }()
 }
