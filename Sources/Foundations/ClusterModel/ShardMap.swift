@@ -34,8 +34,8 @@ package struct ShardMap: Sendable {
     package let addresses: [NodeID: NodeAddress]
     /// Collections that are being restored from a backup: they take nothing else.
     package let restoring: Set<CollectionID>
-    /// Collections of which faces were given up, and have not come back.
-    package let lossy: Set<CollectionID>
+    /// Collections of which faces were given up, and have not come back, each with when the latest of those were.
+    package let lossy: [CollectionID: Timestamp]
     /// Per collection, indices of the shards whose place others have taken.
     package let retired: [CollectionID: Set<UInt32>]
     private let idsByName: [String: CollectionID]
@@ -46,7 +46,7 @@ package struct ShardMap: Sendable {
         placements: [CollectionID: [ShardPlacement]],
         addresses: [NodeID: NodeAddress],
         restoring: Set<CollectionID> = [],
-        lossy: Set<CollectionID> = [],
+        lossy: [CollectionID: Timestamp] = [:],
         retired: [CollectionID: Set<UInt32>] = [:]
     ) {
         self.epoch = epoch

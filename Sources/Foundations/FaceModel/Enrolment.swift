@@ -38,7 +38,7 @@ package enum RowRejection: UInt8, CaseIterable, Sendable {
         case .zeroNorm: "the embedding has no direction (its norm is zero or out of range)"
         case .wrongDimension: "the embedding's dimension is not the collection's"
         case .wrongModel: "the embedding was made by another model than the collection's"
-        case .invalidMetadata: "a metadata field is out of its range"
+        case .invalidMetadata: "a metadata field is out of its range, or has a key twice"
         }
     }
 }

@@ -37,7 +37,29 @@ package struct Erasure: Hashable, Sendable {
     }
 }
 
-/// The place of an erasure in a partition's ledger: the write, and which of those that it made.
+extension [Erasure] {
+    /// Puts them in order of pseudonym and version, each once. What is left of several that are the same is the one
+    /// with the latest time: each replica has its own clock.
+    package mutating func removeRepetitions() {
+        sort { ($0.pseudonym, $0.version, $1.time) < ($1.pseudonym, $1.version, $0.time) }
+        var count = 0
+        for index in indices {
+            let erasure = self[index]
+            if count > 0 {
+                let last = self[count - 1]
+                if last.pseudonym == erasure.pseudonym, last.version == erasure.version { continue }
+            }
+            self[count] = erasure
+            count += 1
+        }
+        removeLast(self.count - count)
+    }
+}
+
+/// The place of an erasure in a partition's ledger: the write, and which of those of its number.
+///
+/// In the file it is counted in the order in which they came, which is another on each replica of a shard that was
+/// merged. Where a ledger is read it is the upper 32 bits of the pseudonym, by which all replicas have one order.
 package struct ErasurePosition: Hashable, Comparable, Sendable {
     package var sequence: UInt64
     package var index: UInt32

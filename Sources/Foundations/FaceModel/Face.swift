@@ -29,8 +29,11 @@ package struct FaceMetadata: Hashable, Sendable {
     package var created: Timestamp?
     /// From this moment the face is not found any more, and is removed soon after.
     package var expires: Timestamp?
-    /// Up to 32 pairs; keys of 1–64 bytes, values of 0–255 bytes.
+    /// Up to 32 pairs; keys of 1–64 bytes, values of 0–255 bytes. Keys are equal as Unicode has it, however their
+    /// letters are composed.
     package var attributes: [String: String]
+    /// Whether a sender gave one key more than once: ``attributes`` has only one of its values.
+    package var repeatsAttributeKey = false
 
     package init(
         personID: String? = nil,
@@ -76,6 +79,7 @@ package struct FaceMetadata: Hashable, Sendable {
         for (field, value) in [("quality", quality), ("confidence", confidence)] {
             if let value, !(0...100).contains(value) { return "\(field) must be from 0 to 100" }
         }
+        if repeatsAttributeKey { return "attribute keys must differ, however their letters are composed" }
         if attributes.count > Self.attributeCountLimit { return "at most 32 attributes, not \(attributes.count)" }
         for (key, value) in attributes {
             if !(1...Self.attributeKeyByteLimit).contains(key.utf8.count) { return "attribute keys must be 1–64 bytes" }

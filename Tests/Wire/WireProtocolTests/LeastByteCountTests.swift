@@ -10,7 +10,7 @@ struct LeastByteCountTests {
         [
             FaceID.self, CollectionID.self, IdempotencyKey.self, Timestamp.self, BoundingBox.self, FaceMetadata.self,
             EnrolRow.self, EnrolOutcome.self, DeleteOutcome.self, StoredFace.self, Match.self, NodeID.self,
-            ShardID.self,
+            ShardID.self, CollectionDeleted.Worker.self,
             Epoch.self, MappedMemory.self, MemoryLedger.self, NodeActivity.self, HashRange.self, NodeAddress.self,
             ReplicaGroup.self, GroupProposal.self, ProbeOutcome.self, Coverage.MissingShard.self,
             ShardVerified.Replica.self, ConsistencyToken.self, ListPosition.self, ListPosition.Stretch.self,

@@ -28,7 +28,8 @@ extension MessageSamples {
         BeginBackup(collection: "gallery", snapshot: snapshotID),
         BackupBegun(
             collection: collection,
-            shards: [.init(index: 2, range: HashRange(first: 0, last: .max), cut: cut)]
+            shards: [.init(index: 2, range: HashRange(first: 0, last: .max), cut: cut)],
+            loss: Timestamp(milliseconds: 1_789_000_000_000)
         ),
         DescribeSnapshot(route: snapshotRoute),
         SnapshotDescription(
@@ -43,7 +44,8 @@ extension MessageSamples {
             configuration: collection.configuration,
             backup: "gallery-20261126T231500Z-3f2a9c1b",
             epoch: Epoch(7),
-            erasureKey: erasureKey
+            erasureKey: erasureKey,
+            loss: Timestamp(milliseconds: 1_789_000_000_000)
         ),
         RestoreFaces(collection: "gallery", faces: archived),
         FinishRestore(

@@ -291,7 +291,10 @@ enum MessageSamples {
     static let client: [any WireMessage] = [
         CreateCollection(configuration: configuration), DescribeCollection(name: "gallery"), description,
         ListCollections(), CollectionList(collections: [description]), deletion,
-        CollectionDeleted(faceCount: 33_000),
+        CollectionDeleted(
+            faceCount: 33_000,
+            unconfirmed: [.init(id: nodeID, address: address), .init(id: nodeID, address: nil)]
+        ),
         EnrolFaces(
             collection: "gallery",
             embeddingModel: "model-a/1",
@@ -311,9 +314,10 @@ enum MessageSamples {
             collection: "gallery",
             after: ListPosition(first: 7, stretches: [.init(last: 0xffff, face: firstFace)]),
             limit: 500,
-            includesEmbeddings: false
+            includesEmbeddings: false,
+            collectionID: collectionID
         ),
-        FacePage(faces: faces, next: ListPosition(first: 1 << 62), hasLoss: true),
+        FacePage(faces: faces, next: ListPosition(first: 1 << 62), hasLoss: true, collectionID: collectionID),
         SearchFaces(
             collection: "gallery",
             embeddingModel: "model-a/1",
@@ -437,7 +441,8 @@ enum MessageSamples {
             workers: [.init(id: nodeID, address: address, isLive: true, silentMilliseconds: 120, report: report)],
             collections: [description],
             comparedRowRates: [1_500_000],
-            silenceCauses: [.hanging]
+            silenceCauses: [.hanging],
+            differentShards: [shardID]
         ),
     ]
 

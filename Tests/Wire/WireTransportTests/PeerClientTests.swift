@@ -137,6 +137,22 @@ struct PeerClientTests {
         #expect(await waiting.value?.code == .unavailable)
     }
 
+    /// Nothing was sent, so that another one can be asked.
+    @Test func aConnectionIsWaitedForNoLongerThanItsCallerWants() async throws {
+        let port = try RawPeer.listen { peer in while let bytes = try? peer.readNow(), !bytes.isEmpty {} }
+        let client = Fixture.peerClient(NodeAddress(host: "127.0.0.1", port: port))
+        let status = await Fixture.status { () async throws(WireStatus) in
+            try await client.call(
+                DeleteCollection(name: "1"),
+                deadline: .none,
+                connectingBy: .after(.milliseconds(60))
+            )
+        }
+        #expect(status?.code == .unavailable && status?.isOfConnection == true && status?.hasNoEffect == true)
+        #expect(!client.isConnected)
+        await client.close()
+    }
+
     @Test func aClosedClientStaysClosed() async throws {
         try await Fixture.withServer(Fixture.counting) { server in
             let client = Fixture.peerClient(server.address)

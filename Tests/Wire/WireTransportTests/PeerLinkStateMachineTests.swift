@@ -48,6 +48,22 @@ struct PeerLinkStateMachineTests {
         #expect(name(machine.connectionWanted(now: at(now + 50)) { _ in true }) == "start")
     }
 
+    /// Whoever has others to ask goes by it.
+    @Test func aFailureIsKnownUntilAConnectionStands() {
+        var machine = Machine()
+        let isConnectedAtFirst = machine.isConnected { _ in true }
+        #expect(!isConnectedAtFirst && !machine.hasFailed)
+        _ = machine.connectionWanted(now: at(0)) { _ in true }
+        #expect(!machine.hasFailed)
+        _ = machine.attemptEnded(.failure(refused), now: at(0))
+        _ = machine.connectionWanted(now: at(50)) { _ in true }
+        let isConnectedMeanwhile = machine.isConnected { _ in true }
+        #expect(!isConnectedMeanwhile && machine.hasFailed)
+        _ = machine.attemptEnded(.success("a"), now: at(51))
+        let (isConnected, isOpen) = (machine.isConnected { _ in true }, machine.isConnected { _ in false })
+        #expect(isConnected && !isOpen && !machine.hasFailed)
+    }
+
     @Test func whoWaitsTooLateLearnsTheEndAtOnce() {
         var machine = Machine()
         _ = machine.connectionWanted(now: at(0)) { _ in true }

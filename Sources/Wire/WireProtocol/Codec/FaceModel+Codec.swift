@@ -102,7 +102,7 @@ extension FaceMetadata: WireValue {
         for _ in 0..<count {
             let key = try reader.string("attribute key", limit: Self.wireFieldByteLimit)
             let value = try reader.string("attribute value", limit: Self.wireFieldByteLimit)
-            if attributes.updateValue(value, forKey: key) != nil { throw .duplicate(field: "attributes") }
+            if attributes.updateValue(value, forKey: key) != nil { repeatsAttributeKey = true }
         }
     }
 

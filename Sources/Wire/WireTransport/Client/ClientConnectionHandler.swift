@@ -34,6 +34,9 @@ final class ClientConnectionHandler: ChannelInboundHandler {
     private let hello: ByteBuffer
     private let helloDeadline: NIODeadline
     private let keepAlive: TimeAmount
+    /// How long the peer may be silent while it has calls before it is asked for a sign, and how long it has for that;
+    /// nil where it is asked only once it has let a call's time pass.
+    private let silenceLimit: TimeAmount?
     private let peerName: String
     /// What TLS trusts, to name it where it does not; nil for the machine's roots.
     private let trustRootsFile: String?
@@ -51,6 +54,8 @@ final class ClientConnectionHandler: ChannelInboundHandler {
     private var isPingUnanswered = false
     private var lastRead = NIODeadline.now()
     private var suspicionTimer: Scheduled<Void>?
+    /// The next look at how long the peer has been silent.
+    private var silenceTimer: Scheduled<Void>?
     /// The next look at the deadlines: one timer serves all calls.
     private var deadlineTimer: (at: NIODeadline, task: Scheduled<Void>)?
 
@@ -58,6 +63,7 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         hello: ByteBuffer,
         helloDeadline: NIODeadline,
         keepAlive: TimeAmount,
+        silenceLimit: TimeAmount?,
         peerName: String,
         trustRootsFile: String?,
         openness: ConnectionOpenness,
@@ -66,6 +72,7 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         self.hello = hello
         self.helloDeadline = helloDeadline
         self.keepAlive = keepAlive
+        self.silenceLimit = silenceLimit
         self.peerName = peerName
         self.trustRootsFile = trustRootsFile
         self.openness = openness
@@ -93,8 +100,10 @@ final class ClientConnectionHandler: ChannelInboundHandler {
                 )
             )
         }
-        calls[call.stream] = Call(answer: answer, deadline: call.deadline, began: .now())
+        let now = NIODeadline.now()
+        calls[call.stream] = Call(answer: answer, deadline: call.deadline, began: now)
         watch(call.deadline)
+        watchSilence(from: now)
         write(frame, holding: share)
     }
 
@@ -219,9 +228,25 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         }
     }
 
-    /// The peer has let a call's time pass without a word: it is asked whether it is there. Bytes that still wait to be
-    /// sent explain its silence.
-    private func askForSign() {
+    private func watchSilence(from start: NIODeadline) {
+        guard silenceTimer == nil, let silenceLimit, let context else { return }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        silenceTimer = context.eventLoop.scheduleTask(deadline: start + silenceLimit) { bound.value.checkSilence() }
+    }
+
+    /// Asks a peer for a sign that has said nothing for too long since it was called.
+    private func checkSilence() {
+        silenceTimer = nil
+        guard let silenceLimit, let firstBegan = calls.values.map(\.began).min() else { return }
+        let (now, silentSince) = (NIODeadline.now(), max(lastRead, firstBegan))
+        guard silentSince + silenceLimit <= now else { return watchSilence(from: silentSince) }
+        askForSign(within: silenceLimit)
+        watchSilence(from: now)
+    }
+
+    /// The peer has let a call's time pass without a word, or much of it: it is asked whether it is there. Bytes that
+    /// still wait to be sent explain its silence.
+    private func askForSign(within time: TimeAmount = ClientConnectionHandler.suspicion) {
         guard suspicionTimer == nil, case .open = state, let context,
             let frame = try? Frame.encode(Ping(), stream: 0, payloadLimit: .max),
             (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 == 0
@@ -229,7 +254,7 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         let asked = NIODeadline.now()
         write(frame)
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        suspicionTimer = context.eventLoop.scheduleTask(in: Self.suspicion) {
+        suspicionTimer = context.eventLoop.scheduleTask(in: time) {
             bound.value.suspicionTimer = nil
             if bound.value.lastRead < asked { bound.value.giveUp() }
         }
@@ -258,6 +283,8 @@ final class ClientConnectionHandler: ChannelInboundHandler {
         keepAliveTimer = nil
         suspicionTimer?.cancel()
         suspicionTimer = nil
+        silenceTimer?.cancel()
+        silenceTimer = nil
         deadlineTimer?.task.cancel()
         deadlineTimer = nil
         helloReply.fail(status)

@@ -14,6 +14,7 @@ package final class PeerClient: Sendable {
     private let token: String
     private let tls: ClientTLS?
     private let agent: String
+    private let silenceLimit: Duration?
     private let eventLoop: any EventLoop
     private let machine = Mutex(PeerLinkStateMachine<WireConnection, Waiter>())
     private let nextWaiter = Atomic<UInt64>(0)
@@ -21,8 +22,11 @@ package final class PeerClient: Sendable {
     /// Longest attempt to connect and be accepted.
     private static let connectTimeout = Duration.seconds(5)
 
-    /// - Parameter node: who has to answer at the address; nil for whoever does. Another one may have taken it, whose
-    ///   word must not count as that node's.
+    /// - Parameters:
+    ///   - node: who has to answer at the address; nil for whoever does. Another one may have taken it, whose word must
+    ///     not count as that node's.
+    ///   - silenceLimit: how long the peer may be silent while calls are under way before it is pinged, and again until
+    ///     it is given up; nil for as long as it may be without calls.
     package init(
         address: NodeAddress,
         node: NodeID? = nil,
@@ -30,7 +34,8 @@ package final class PeerClient: Sendable {
         token: String,
         tls: ClientTLS?,
         group: any EventLoopGroup,
-        agent: String
+        agent: String,
+        silenceLimit: Duration? = nil
     ) {
         self.address = address
         self.node = node
@@ -38,15 +43,25 @@ package final class PeerClient: Sendable {
         self.token = token
         self.tls = tls
         self.agent = agent
+        self.silenceLimit = silenceLimit
         eventLoop = group.next()
     }
 
+    /// Whether a call would go out at once.
+    package var isConnected: Bool { machine.withLock { $0.isConnected { $0.isOpen } } }
+
+    /// Whether the last attempt to connect failed.
+    package var hasFailed: Bool { machine.withLock { $0.hasFailed } }
+
     /// As ``WireConnection/call(_:deadline:holding:admittedBy:)``; connects first when there is no connection.
     ///
+    /// - Parameter connectDeadline: until when a connection is waited for, where that is before the call's deadline:
+    ///   nothing was sent then, and another peer can be asked. The attempt goes on, for later calls.
     /// - Throws: also why the peer cannot be reached: at once while the last attempt's failure is fresh.
     package func call<R: WireRequest>(
         _ request: R,
         deadline: WireDeadline,
+        connectingBy connectDeadline: WireDeadline = .none,
         holding share: (any AnyObject & Sendable)? = nil,
         admittedBy admission: (any AnswerAdmission)? = nil
     ) async throws(WireStatus) -> R.Reply {
@@ -57,7 +72,7 @@ package final class PeerClient: Sendable {
         case .fail(let status): throw status.withoutEffect
         case .wait(let startsAttempt):
             if startsAttempt { attempt() }
-            connection = try await attemptEnd(deadline).mapError(\.withoutEffect).get()
+            connection = try await attemptEnd(deadline, connectDeadline).mapError(\.withoutEffect).get()
         }
         return try await connection.call(request, deadline: deadline, holding: share, admittedBy: admission)
     }
@@ -82,7 +97,8 @@ package final class PeerClient: Sendable {
                     tls: tls,
                     on: eventLoop,
                     agent: agent,
-                    timeout: Self.connectTimeout
+                    timeout: Self.connectTimeout,
+                    silenceLimit: silenceLimit
                 )
                 if let node, connection.peer.node != node {
                     await connection.close()
@@ -103,16 +119,18 @@ package final class PeerClient: Sendable {
     }
 
     /// What came of the attempt under way, or of waiting for it.
-    private func attemptEnd(_ deadline: WireDeadline) async -> Attempt {
+    private func attemptEnd(_ deadline: WireDeadline, _ connectDeadline: WireDeadline) async -> Attempt {
         let id = nextWaiter.add(1, ordering: .relaxed).oldValue
+        let end = min(deadline, connectDeadline)
+        let late =
+            connectDeadline < deadline
+            ? WireStatus(.unavailable, "no connection to \(address) in its share of the call's time").ofConnection
+            : WireStatus(.deadlineExceeded, "no connection to \(address) before the call's deadline")
         let timer =
-            deadline.isNone
+            end.isNone
             ? nil
-            : eventLoop.scheduleTask(deadline: deadline.instant) { [self] in
-                giveUp(
-                    id,
-                    WireStatus(.deadlineExceeded, "no connection to \(address) before the call's deadline")
-                )
+            : eventLoop.scheduleTask(deadline: end.instant) { [self] in
+                giveUp(id, late)
             }
         defer { timer?.cancel() }
         return await withTaskCancellationHandler {
@@ -122,6 +140,8 @@ package final class PeerClient: Sendable {
                 if Task.isCancelled { giveUp(id, .cancelledByCaller) }
                 if deadline.hasPassed {
                     giveUp(id, WireStatus(.deadlineExceeded, "the deadline passed before \(address) was called"))
+                } else if end.hasPassed {
+                    giveUp(id, late)
                 }
             }
         } onCancel: {

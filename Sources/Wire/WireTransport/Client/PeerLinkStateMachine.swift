@@ -30,6 +30,14 @@ package struct PeerLinkStateMachine<Connection, Waiter> {
 
     package init() {}
 
+    /// Whether the last attempt failed; none that is under way counts.
+    package var hasFailed: Bool { failureCount > 0 }
+
+    /// Whether a call would go out at once.
+    package func isConnected(_ isOpen: (Connection) -> Bool) -> Bool {
+        if case .connected(let connection) = state { isOpen(connection) } else { false }
+    }
+
     static var shortestRest: TimeAmount { .milliseconds(50) }
     static var longestRest: TimeAmount { .milliseconds(500) }
     static var closedStatus: WireStatus { WireStatus(.unavailable, "this side closed its connection to the peer") }

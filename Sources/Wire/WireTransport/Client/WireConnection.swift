@@ -42,6 +42,8 @@ package final class WireConnection: Sendable {
     /// - Parameters:
     ///   - timeout: for all of it.
     ///   - keepAlive: a peer that is silent this long is pinged; silent as long again, it is given up.
+    ///   - silenceLimit: the same while calls are under way, of which none waits to be sent; nil for no more than
+    ///     `keepAlive` asks.
     ///   - features: optional behaviour that is offered: what this build knows, or less, as an earlier build does.
     /// - Throws: `unavailable` when nobody answers; `unauthenticated` where a token would be sent in clear; what the
     ///   node says when it refuses the hello.
@@ -54,6 +56,7 @@ package final class WireConnection: Sendable {
         agent: String,
         timeout: Duration,
         keepAlive: Duration = .seconds(15),
+        silenceLimit: Duration? = nil,
         features: WireFeatures = .known
     ) async throws(WireStatus) -> WireConnection {
         do throws(ConnectFailure) {
@@ -66,6 +69,7 @@ package final class WireConnection: Sendable {
                 agent: agent,
                 timeout: timeout,
                 keepAlive: keepAlive,
+                silenceLimit: silenceLimit,
                 features: features
             )
         } catch {
@@ -73,7 +77,7 @@ package final class WireConnection: Sendable {
         }
     }
 
-    /// As ``connect(to:as:token:tls:on:agent:timeout:keepAlive:features:)``, but for what it throws.
+    /// As ``connect(to:as:token:tls:on:agent:timeout:keepAlive:silenceLimit:features:)``, but for what it throws.
     static func open(
         to address: NodeAddress,
         as role: PeerRole,
@@ -83,6 +87,7 @@ package final class WireConnection: Sendable {
         agent: String,
         timeout: Duration,
         keepAlive: Duration = .seconds(15),
+        silenceLimit: Duration? = nil,
         features: WireFeatures = .known
     ) async throws(ConnectFailure) -> WireConnection {
         guard token.isEmpty || tls != nil || address.isLoopback else {
@@ -115,6 +120,7 @@ package final class WireConnection: Sendable {
                         hello: hello,
                         deadline: deadline,
                         keepAlive: keepAlive,
+                        silenceLimit: silenceLimit,
                         address: address,
                         tls: tls
                     )
@@ -160,6 +166,7 @@ package final class WireConnection: Sendable {
         hello: ByteBuffer,
         deadline: WireDeadline,
         keepAlive: Duration,
+        silenceLimit: Duration?,
         address: NodeAddress,
         tls: ClientTLS?
     ) throws -> Parts {
@@ -176,6 +183,7 @@ package final class WireConnection: Sendable {
             hello: hello,
             helloDeadline: deadline.instant,
             keepAlive: TimeAmount(clamping: keepAlive),
+            silenceLimit: silenceLimit.map { TimeAmount(clamping: $0) },
             peerName: "\(address)",
             trustRootsFile: tls?.trustRootsFile,
             openness: openness,
@@ -221,14 +229,19 @@ package final class WireConnection: Sendable {
             ).withoutEffect.ofConnection
         }
         let ticket = CallTicket(stream: nextStream.add(1, ordering: .relaxed).oldValue, deadline: deadline)
-        let frame = try Frame.encode(
-            request,
-            stream: ticket.stream,
-            deadlineMicroseconds: deadline.headerMicroseconds,
-            payloadLimit: peer.limits.payloadByteCount,
-            trace: trace,
-            laterFields: WireFeatures(rawValue: peer.features).contains(.laterFields)
-        )
+        let frame: ByteBuffer
+        do throws(WireStatus) {
+            frame = try Frame.encode(
+                request,
+                stream: ticket.stream,
+                deadlineMicroseconds: deadline.headerMicroseconds,
+                payloadLimit: peer.limits.payloadByteCount,
+                trace: trace,
+                laterFields: WireFeatures(rawValue: peer.features).contains(.laterFields)
+            )
+        } catch {
+            throw error.withoutEffect
+        }
         let answer = try await send(frame, ticket, share).get()
         switch answer.header.type {
         case R.Reply.type:

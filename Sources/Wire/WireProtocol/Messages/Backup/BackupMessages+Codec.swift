@@ -128,10 +128,15 @@ extension BackupBegun: WireMessage {
     package func encode(into writer: inout PayloadWriter) {
         collection.encode(into: &writer)
         writer.array(shards)
+        writer.later { $0.optional(loss) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
-        self.init(collection: try Collection(decoding: &reader), shards: try reader.array("shards"))
+        self.init(
+            collection: try Collection(decoding: &reader),
+            shards: try reader.array("shards"),
+            loss: try reader.later(nil) { (reader) throws(WireDecodingError) in try reader.optional("loss") }
+        )
     }
 }
 

@@ -34,10 +34,14 @@ package struct BackupBegun: Hashable, Sendable {
     package var collection: Collection
     /// In order of range.
     package var shards: [Shard]
+    /// When faces were given up that the snapshots may lack, and have not come back: the latest of those. Nil without
+    /// any.
+    package var loss: Timestamp?
 
-    package init(collection: Collection, shards: [Shard]) {
+    package init(collection: Collection, shards: [Shard], loss: Timestamp? = nil) {
         self.collection = collection
         self.shards = shards
+        self.loss = loss
     }
 }
 

@@ -10,6 +10,7 @@ extension BeginRestore: WireRequest {
         writer.string(backup, "backup name")
         epoch.encode(into: &writer)
         erasureKey.encode(into: &writer)
+        writer.later { $0.optional(loss) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -17,7 +18,8 @@ extension BeginRestore: WireRequest {
             configuration: try CollectionConfiguration(decoding: &reader),
             backup: try reader.string("backup name", limit: NameLimit.backup),
             epoch: try Epoch(decoding: &reader),
-            erasureKey: try ErasureKey(decoding: &reader)
+            erasureKey: try ErasureKey(decoding: &reader),
+            loss: try reader.later(nil) { (reader) throws(WireDecodingError) in try reader.optional("loss") }
         )
         guard !backup.isEmpty else { throw .invalid(field: "backup name", rule: "it must not be empty") }
     }

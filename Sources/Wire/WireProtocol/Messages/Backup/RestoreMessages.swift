@@ -11,12 +11,22 @@ package struct BeginRestore: Hashable, Sendable {
     package var epoch: Epoch
     /// Of the collection that was backed up, and of the new one.
     package var erasureKey: ErasureKey
+    /// When faces were given up that the backup may lack: the new collection counts as having lost them, too, until
+    /// somebody says that they are back. Nil without any.
+    package var loss: Timestamp?
 
-    package init(configuration: CollectionConfiguration, backup: String, epoch: Epoch, erasureKey: ErasureKey) {
+    package init(
+        configuration: CollectionConfiguration,
+        backup: String,
+        epoch: Epoch,
+        erasureKey: ErasureKey,
+        loss: Timestamp? = nil
+    ) {
         self.configuration = configuration
         self.backup = backup
         self.epoch = epoch
         self.erasureKey = erasureKey
+        self.loss = loss
     }
 }
 

@@ -226,12 +226,31 @@ extension DeleteCollection: WireRequest {
     }
 }
 
+extension CollectionDeleted.Worker: WireValue {
+    package static var leastByteCount: Int { 17 }
+
+    package func encode(into writer: inout PayloadWriter) {
+        id.encode(into: &writer)
+        writer.optional(address)
+    }
+
+    package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
+        self.init(id: try NodeID(decoding: &reader), address: try reader.optional("address"))
+    }
+}
+
 extension CollectionDeleted: WireMessage {
     package static var type: MessageType { .collectionDeleted }
 
-    package func encode(into writer: inout PayloadWriter) { writer.integer(faceCount) }
+    package func encode(into writer: inout PayloadWriter) {
+        writer.integer(faceCount)
+        writer.later { $0.array(unconfirmed) }
+    }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
-        self.init(faceCount: try reader.integer("face count"))
+        self.init(
+            faceCount: try reader.integer("face count"),
+            unconfirmed: try reader.later([]) { (reader) throws(WireDecodingError) in try reader.array("unconfirmed") }
+        )
     }
 }

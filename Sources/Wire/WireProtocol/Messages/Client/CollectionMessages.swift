@@ -237,10 +237,26 @@ package struct DeleteCollection: Hashable, Sendable {
 }
 
 package struct CollectionDeleted: Hashable, Sendable {
+    /// A worker that has, or may have, a replica of the collection yet.
+    package struct Worker: Hashable, Sendable {
+        package var id: NodeID
+        /// Nil when none is known.
+        package var address: NodeAddress?
+
+        package init(id: NodeID, address: NodeAddress?) {
+            self.id = id
+            self.address = address
+        }
+    }
+
     /// Faces it held, as last known.
     package var faceCount: UInt64
+    /// Workers that have not said that they dropped what they have of it: a coordinator that is cut off from the
+    /// metadata store may go on answering from them.
+    package var unconfirmed: [Worker]
 
-    package init(faceCount: UInt64) {
+    package init(faceCount: UInt64, unconfirmed: [Worker] = []) {
         self.faceCount = faceCount
+        self.unconfirmed = unconfirmed
     }
 }

@@ -275,6 +275,7 @@ extension ListFaces: WireRequest {
         writer.optional(after)
         writer.count(max(0, limit))
         writer.flag(includesEmbeddings)
+        writer.later { $0.optional(collectionID) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -282,7 +283,10 @@ extension ListFaces: WireRequest {
             collection: try reader.string("collection name", limit: NameLimit.collection),
             after: try reader.optional("after"),
             limit: try reader.count("limit", in: Self.limitRange),
-            includesEmbeddings: try reader.flag("includes embeddings")
+            includesEmbeddings: try reader.flag("includes embeddings"),
+            collectionID: try reader.later(nil) { (reader) throws(WireDecodingError) in
+                try reader.optional("collection")
+            }
         )
     }
 }
@@ -295,10 +299,14 @@ extension FacePage: WireMessage {
         writer.array(faces)
         writer.optional(next)
         writer.later { $0.flag(hasLoss) }
+        writer.later { $0.optional(collectionID) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
         self.init(faces: try reader.array("faces"), next: try reader.optional("next"))
         hasLoss = try reader.later(false) { (reader) throws(WireDecodingError) in try reader.flag("loss") }
+        collectionID = try reader.later(collectionID) { (reader) throws(WireDecodingError) in
+            try reader.optional("collection")
+        }
     }
 }

@@ -136,12 +136,22 @@ package struct ListFaces: Hashable, Sendable {
     /// Faces wanted: 1–10 000; fewer may come.
     package var limit: Int
     package var includesEmbeddings: Bool
+    /// Which collection the page before was of: places are of its ring, and of no other collection's of the name. Nil
+    /// for the first page, and where that did not say.
+    package var collectionID: CollectionID?
 
-    package init(collection: String, after: ListPosition?, limit: Int, includesEmbeddings: Bool) {
+    package init(
+        collection: String,
+        after: ListPosition?,
+        limit: Int,
+        includesEmbeddings: Bool,
+        collectionID: CollectionID? = nil
+    ) {
         self.collection = collection
         self.after = after
         self.limit = limit
         self.includesEmbeddings = includesEmbeddings
+        self.collectionID = collectionID
     }
 }
 
@@ -180,10 +190,18 @@ package struct FacePage: Sendable {
     package var next: ListPosition?
     /// What ``Coverage/hasLoss`` is: the pages do not list those that were given up.
     package var hasLoss: Bool
+    /// Of which collection the faces are; nil from a coordinator that does not say.
+    package var collectionID: CollectionID?
 
-    package init(faces: [StoredFace], next: ListPosition?, hasLoss: Bool = false) {
+    package init(
+        faces: [StoredFace],
+        next: ListPosition?,
+        hasLoss: Bool = false,
+        collectionID: CollectionID? = nil
+    ) {
         self.faces = faces
         self.next = next
         self.hasLoss = hasLoss
+        self.collectionID = collectionID
     }
 }

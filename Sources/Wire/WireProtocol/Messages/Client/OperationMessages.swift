@@ -184,7 +184,7 @@ package struct OperationDescription: Hashable, Sendable {
         package var rowsPerSecond: Double
         /// What it waits for, as sentences, be it something that gets on or not; nil when it has ended.
         package var waitsFor: String?
-        /// Time since something about it last changed.
+        /// Time since it last got on, further than it ever was, or last waited for its turn.
         package var silentMilliseconds: UInt64
 
         package init(

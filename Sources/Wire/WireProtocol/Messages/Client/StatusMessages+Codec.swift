@@ -68,6 +68,7 @@ extension ClusterStatus: WireMessage {
         writer.later { writer in for hasLoss in losses { writer.flag(hasLoss) } }
         writer.later { writer in for rate in comparedRowRates { writer.double(rate) } }
         writer.later { writer in for cause in silenceCauses { writer.integer(cause.rawValue) } }
+        writer.later { writer in writer.array(differentShards) }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -93,6 +94,9 @@ extension ClusterStatus: WireMessage {
         }
         silenceCauses = try reader.later(silenceCauses) { (reader) throws(WireDecodingError) in
             try workers.map { _ throws(WireDecodingError) -> SilenceCause in try reader.enumeration("silence cause") }
+        }
+        differentShards = try reader.later(differentShards) { (reader) throws(WireDecodingError) in
+            try reader.array("different shards")
         }
     }
 }

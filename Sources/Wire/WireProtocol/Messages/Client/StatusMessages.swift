@@ -66,6 +66,8 @@ package struct ClusterStatus: Hashable, Sendable {
     package var comparedRowRates: [Double]
     /// Why each worker is silent, as far as this coordinator has found out by calling it; as many as workers.
     package var silenceCauses: [SilenceCause]
+    /// Shards whose replicas in sync do not hold the same, by their last checkpoints; ascending in each collection.
+    package var differentShards: [ShardID]
 
     package init(
         clusterID: NodeID,
@@ -80,7 +82,8 @@ package struct ClusterStatus: Hashable, Sendable {
         collections: [CollectionDescription],
         losses: [Bool]? = nil,
         comparedRowRates: [Double]? = nil,
-        silenceCauses: [SilenceCause]? = nil
+        silenceCauses: [SilenceCause]? = nil,
+        differentShards: [ShardID] = []
     ) {
         self.clusterID = clusterID
         self.coordinatorID = coordinatorID
@@ -95,6 +98,7 @@ package struct ClusterStatus: Hashable, Sendable {
         self.losses = losses ?? collections.map { _ in false }
         self.comparedRowRates = comparedRowRates ?? workers.map { _ in 0 }
         self.silenceCauses = silenceCauses ?? workers.map { _ in .unknown }
+        self.differentShards = differentShards
         precondition(self.losses.count == collections.count, "each collection has a mark")
         precondition(self.comparedRowRates.count == workers.count, "each worker has a rate")
         precondition(self.silenceCauses.count == workers.count, "each worker has a cause")

@@ -4,9 +4,9 @@ package import FaceModel
 /// What a worker says of itself with every heartbeat.
 package struct WorkerReport: Hashable, Sendable {
     package enum ReplicaState: UInt8, CaseIterable, Sendable {
-        /// Can move to: `serving`, `failed`.
+        /// Also of one that was closed, to be opened again or to be removed. Can move to: `serving`, `failed`.
         case opening = 1
-        /// Can move to: `failed`.
+        /// Can move to: `opening`, `failed`.
         case serving = 2
         /// A check or the disk failed; the replica answers nothing. Can move to: `opening`.
         case failed = 3
