@@ -24,22 +24,32 @@ package struct ArchiveBook: Sendable {
     private let name: String
     private let cluster: NodeID
     private var head: (name: BackupName.Volume, volume: ArchiveVolume)?
+    /// The newest object of the list where that is damaged, until the next one has taken its place.
+    private var damaged: BackupName.Volume?
 
-    /// - Parameter head: the newest volume that there is; nil for none.
+    /// - Parameters:
+    ///   - head: the newest volume that there is; nil for none.
+    ///   - damaged: an object behind it that cannot be read, of the next number, or of the first that is left.
     package init(
         collection: CollectionID,
         name: String,
         cluster: NodeID,
-        head: (name: BackupName.Volume, volume: ArchiveVolume)?
+        head: (name: BackupName.Volume, volume: ArchiveVolume)?,
+        before damaged: BackupName.Volume? = nil
     ) {
         self.collection = collection
         self.name = name
         self.cluster = cluster
         self.head = head
+        self.damaged = damaged
     }
 
     /// The newest object of the list; nil before the first.
-    package var newest: BackupName.Volume? { head?.name }
+    package var newest: BackupName.Volume? { damaged ?? head?.name }
+
+    /// Whether the next object takes the place of one that cannot be read: what does not go on from the volume before
+    /// that is missing.
+    package var replacesDamage: Bool { damaged != nil }
 
     /// How far a shard is archived; nil when it is not yet.
     package func standing(of shard: ArchiveVolume.Shard) -> ArchiveVolume.Standing? {
@@ -49,7 +59,8 @@ package struct ArchiveBook: Sendable {
     /// Whether the newest volume was written in the milliseconds before now. One of a later time was not: the clock was
     /// set back.
     package func wasWritten(within milliseconds: Int64, before now: Timestamp) -> Bool {
-        head.map { (0..<milliseconds).contains(now.milliseconds - $0.volume.written.milliseconds) } ?? false
+        guard damaged == nil else { return false }
+        return head.map { (0..<milliseconds).contains(now.milliseconds - $0.volume.written.milliseconds) } ?? false
     }
 
     /// The moment up to which all of the shards are archived; nil when one is not at all.
@@ -91,7 +102,13 @@ package struct ArchiveBook: Sendable {
             standings: changes.standings
         )
         var superseded: BackupName.Volume?
-        if let head {
+        if let damaged {
+            volume.number = damaged.number
+            volume.revision = damaged.revision + 1
+            volume.previous = head.map { head in
+                ArchiveVolume.Previous(revision: head.volume.revision, digest: head.name.digest)
+            }
+        } else if let head {
             let began = head.volume.parts.first?.end.time ?? now
             let isFull =
                 head.volume.parts.count >= ArchiveVolume.partLimit
@@ -146,5 +163,6 @@ package struct ArchiveBook: Sendable {
     /// The object is durable.
     package mutating func stored(_ page: Page) {
         head = (page.name, page.volume)
+        damaged = nil
     }
 }

@@ -86,7 +86,12 @@ package struct ArchiveChain: Sendable {
                 }
                 break
             }
-            volume = try await store.volume(name)
+            do throws(BackupError) {
+                volume = try await store.volume(name)
+            } catch {
+                guard case .missing = error, try await isPruned(name, in: store) else { throw error }
+                break
+            }
         }
         volumes.reverse()
         let known = Set(volumes.map(\.name))
@@ -96,6 +101,14 @@ package struct ArchiveChain: Sendable {
             strays: names.filter { !known.contains($0) },
             lines: try lines(of: volumes) { store.path(of: BackupName.volume($0)) }
         )
+    }
+
+    /// Whether a volume that was listed, and is not there, has been pruned since: the oldest go first.
+    private static func isPruned(
+        _ name: BackupName.Volume,
+        in store: some BackupStore
+    ) async throws(BackupError) -> Bool {
+        try await !store.volumes(of: name.collection).contains { $0.number <= name.number }
     }
 
     /// The list of one volume, whatever lies in front of it.

@@ -9,7 +9,7 @@ package enum BackupError: Error, Hashable, Sendable {
     case notOfABackup(object: String, reason: String)
     /// The disk or the store failed.
     case storeFailed(object: String, reason: String)
-    /// Another process writes to the folder.
+    /// Another process uses the place in a way that does not go together with what is wanted.
     case inUse(object: String)
     /// What kept others away has gone, or may have been taken for that of a program that had died.
     case lockLost(object: String)
@@ -24,7 +24,7 @@ extension BackupError: CustomStringConvertible {
             "\(object) has format \(version) and this program knows up to \(newest); use a newer one"
         case .notOfABackup(let object, let reason): "\(object) is no part of a backup: \(reason)"
         case .storeFailed(let object, let reason): "\(object): \(reason)"
-        case .inUse(let object): "\(object) is in use by another backup or prune; wait for its end"
+        case .inUse(let object): "\(object) is in use by another backup, restore or prune; wait for its end"
         case .lockLost(let object):
             "\(object) may have been changed by another backup or prune meanwhile: this program stood still, or could "
                 + "not reach it, for about a quarter of an hour, or its object below \(BackupName.lockPrefix) was "

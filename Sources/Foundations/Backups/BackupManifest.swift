@@ -8,7 +8,7 @@ internal import FaceRecords
 /// | field | form |
 /// |---|---|
 /// | magic | `MBKP`, 4 bytes |
-/// | layout | u16 = 2; 1 without a codebook |
+/// | layout | u16 = 3; 2 where no faces were given up, 1 without a codebook as well |
 /// | bits of the ring by which blocks are cut | u16, 8…40 |
 /// | time | i64, milliseconds since 1970, by the clock of the program that wrote it |
 /// | version of that program | text |
@@ -20,7 +20,8 @@ internal import FaceRecords
 /// | faces | u64 |
 /// | slices | 256 sums: low, high (u64 each) |
 /// | blocks | u32 count, then each, by slice: slice u8, faces u32, bytes u32, SHA-256 32 bytes |
-/// | codebook, of layout 2 | generation u32, why it was trained u8, faces there were u64, bytes u32, SHA-256 32 bytes |
+/// | faces given up, of layout 3 | when: i64, milliseconds since 1970; has a codebook u8, 0 or 1 |
+/// | codebook, from layout 2 | generation u32, why it was trained u8, faces there were u64, bytes u32, SHA-256 32 |
 /// | | coded dimension, bytes per code, lists, sample rows, calibration probes: u32 each, energy share f32 |
 /// | | calibration: u32 count, then each: least similarity f32, recall f64, visited share f64 |
 /// | SHA-256 of everything before | 32 bytes |
@@ -128,6 +129,9 @@ package struct BackupManifest: Hashable, Sendable {
     package var blocks: [Block]
     /// Nil when the collection had none, or the backup is of before they were kept.
     package var codebook: Codebook?
+    /// When faces were given up that it may lack, and had not come back: the latest of those. Nil without any, and in
+    /// backups of before this was kept.
+    package var loss: Timestamp?
 
     package init(
         prefixBits: Int,
@@ -140,7 +144,8 @@ package struct BackupManifest: Hashable, Sendable {
         faceCount: UInt64,
         slices: [UInt128],
         blocks: [Block],
-        codebook: Codebook? = nil
+        codebook: Codebook? = nil,
+        loss: Timestamp? = nil
     ) {
         self.prefixBits = prefixBits
         self.created = created
@@ -153,11 +158,13 @@ package struct BackupManifest: Hashable, Sendable {
         self.slices = slices
         self.blocks = blocks
         self.codebook = codebook
+        self.loss = loss
     }
 
     /// Longest manifest that is read: a billion faces.
     package static let longestByteCount = 64 << 20
-    package static let layout: UInt16 = 2
+    package static let layout: UInt16 = 3
+    private static let layoutWithoutLoss: UInt16 = 2
     private static let layoutWithoutCodebook: UInt16 = 1
     private static let form = SealedObject(
         magic: "MBKP",
@@ -185,9 +192,14 @@ package struct BackupManifest: Hashable, Sendable {
 
     package func blocks(ofSlice slice: Int) -> [Block] { blocks.filter { Int($0.slice) == slice } }
 
+    /// The earliest that has a place for all of it.
+    private var leastLayout: UInt16 {
+        if loss != nil { return Self.layout }
+        return codebook == nil ? Self.layoutWithoutCodebook : Self.layoutWithoutLoss
+    }
+
     package func encoded() -> [UInt8] {
-        let layout = codebook == nil ? Self.layoutWithoutCodebook : Self.layout
-        var writer = Self.form.begin(layout: layout, reservingByteCount: 8192 + blocks.count * 41)
+        var writer = Self.form.begin(layout: leastLayout, reservingByteCount: 8192 + blocks.count * 41)
         writer.write(UInt16(prefixBits))
         writer.write(created.milliseconds)
         writer.write(string: softwareVersion)
@@ -225,6 +237,10 @@ package struct BackupManifest: Hashable, Sendable {
             writer.write(block.byteCount)
             writer.write(bytes: block.digest.bytes)
         }
+        if let loss {
+            writer.write(loss.milliseconds)
+            writer.write(UInt8(codebook == nil ? 0 : 1))
+        }
         codebook?.write(to: &writer)
         return Self.form.seal(&writer)
     }
@@ -236,7 +252,16 @@ package struct BackupManifest: Hashable, Sendable {
         self = try Self.form.open(bytes, object: object) {
             (reader: inout ByteReader, layout: UInt16) throws(BinaryCodingError) -> BackupManifest in
             var manifest = try BackupManifest(&reader)
-            if layout != Self.layoutWithoutCodebook { manifest.codebook = try Codebook(&reader) }
+            var hasCodebook = layout != Self.layoutWithoutCodebook
+            if layout == Self.layout {
+                manifest.loss = Timestamp(milliseconds: try reader.read())
+                switch try reader.read(UInt8.self) {
+                case 0: hasCodebook = false
+                case 1: hasCodebook = true
+                default: throw .invalidValue(field: "mark of a codebook", offset: reader.offset - 1)
+                }
+            }
+            if hasCodebook { manifest.codebook = try Codebook(&reader) }
             return manifest
         }
         if let problem { throw .damaged(object: object, reason: problem) }
@@ -313,6 +338,7 @@ package struct BackupManifest: Hashable, Sendable {
         guard Timestamp.computable.contains(created), Timestamp.computable.contains(collection.created) else {
             return "it, or its collection, was made at no time"
         }
+        guard loss.map(Timestamp.computable.contains) ?? true else { return "faces were given up at no time" }
         guard shards.allSatisfy({ $0.sequence < .max }) else { return "a shard was cut behind the last write" }
         guard !shards.isEmpty, shards.first?.range.first == 0, shards.last?.range.last == .max,
             zip(shards, shards.dropFirst()).allSatisfy({ $0.range.last &+ 1 == $1.range.first })

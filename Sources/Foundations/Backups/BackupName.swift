@@ -16,7 +16,7 @@ package enum BackupName {
     package static let blockPrefix = blockFolder
     package static let archivePrefix = archiveFolder
     package static let segmentPrefix = segmentFolder
-    /// Of what says that a program writes or prunes.
+    /// Of what says that a program restores, writes or prunes.
     package static let lockPrefix = "locks/"
 
     /// Such as `people-20261126T231500123Z-3f2a9c1b`: collection, time, and digits that keep two of one second apart.

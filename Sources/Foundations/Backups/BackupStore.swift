@@ -23,17 +23,24 @@ package protocol BackupStore: Sendable {
     /// Removes what writes that were cut off left behind; how many there were.
     func removePartial() async throws(BackupError) -> Int
 
-    /// Whether ``lock()`` keeps others away.
+    /// Removes what writes of a collection's archived log that were cut off left behind, but what is young; how many
+    /// there were. Of one that is archived no more.
+    func removePartial(ofArchive collection: CollectionID) async throws(BackupError) -> Int
+
+    /// Whether ``lock(for:)`` keeps others away.
     var hasLock: Bool { get }
 
     /// Ends what is open; called once.
     func close() async
 
-    /// Keeps others from writing and pruning, where the store can; call ``unlock()`` after.
-    func lock() async throws(BackupError)
+    /// Keeps those away whose use of the place does not go together with this one, where the store can; call
+    /// ``unlock()`` after.
+    ///
+    /// - Throws: ``BackupError/inUse(object:)``.
+    func lock(for use: StoreUse) async throws(BackupError)
     func unlock() async
 
-    /// Makes sure that ``lock()`` has kept others away until now and still does, before something that it is needed
+    /// Makes sure that ``lock(for:)`` has kept others away until now and still does, before something that it is needed
     /// for: a lock that is an object can be lost.
     ///
     /// - Throws: ``BackupError/lockLost(object:)``.
@@ -54,7 +61,10 @@ package struct BackupObject: Hashable, Sendable {
 }
 
 extension BackupStore {
+    package func lock(for use: StoreUse) async throws(BackupError) {}
     package func confirmLock() async throws(BackupError) {}
+
+    package func removePartial(ofArchive collection: CollectionID) async throws(BackupError) -> Int { 0 }
 
     /// What people know an object by.
     package func path(of name: String) -> String { place.hasSuffix("/") ? place + name : "\(place)/\(name)" }
@@ -113,6 +123,16 @@ extension BackupStore {
             throw .damaged(object: path(of: name), reason: "it is that of a backup of \(collection) taken at \(time)")
         }
         return manifest
+    }
+
+    /// The manifest of a backup that was listed; nil when it has been removed since.
+    package func listedManifest(of backup: String) async throws(BackupError) -> BackupManifest? {
+        do throws(BackupError) {
+            return try await manifest(of: backup)
+        } catch {
+            guard case .missing = error, try await !backups().contains(backup) else { throw error }
+            return nil
+        }
     }
 
     /// The bytes of a backup's codebook, which are what the manifest says that they are.

@@ -165,30 +165,14 @@ package struct GatheredErasures: Sendable {
     package mutating func add(_ erasures: some Sequence<Erasure>) {
         gathered += erasures
         guard gathered.count >= nextCount else { return }
-        removeRepetitions()
+        gathered.removeRepetitions()
         nextCount = max(gathered.count * 2, Self.firstCount)
     }
 
     /// In no order that means anything.
     package mutating func all() -> [Erasure] {
-        removeRepetitions()
+        gathered.removeRepetitions()
         return gathered
-    }
-
-    /// What is left of several that are the same is the one with the latest time: each replica has its own clock.
-    private mutating func removeRepetitions() {
-        gathered.sort { ($0.pseudonym, $0.version, $1.time) < ($1.pseudonym, $1.version, $0.time) }
-        var count = 0
-        for index in gathered.indices {
-            let erasure = gathered[index]
-            if count > 0 {
-                let last = gathered[count - 1]
-                if last.pseudonym == erasure.pseudonym, last.version == erasure.version { continue }
-            }
-            gathered[count] = erasure
-            count += 1
-        }
-        gathered.removeLast(gathered.count - count)
     }
 }
 
@@ -213,7 +197,8 @@ package struct ErasureFilter: Sendable {
     private let start: Timestamp
     /// Of each pseudonym the latest write by the collection that was backed up.
     private var erased: [UInt128: (version: FaceVersion, time: Timestamp)] = [:]
-    private var erasedElsewhere: Set<UInt128> = []
+    /// When others last erased each pseudonym.
+    private var erasedElsewhere: [UInt128: Timestamp] = [:]
     private var spans: [(since: Timestamp, until: Timestamp)] = []
 
     package init(for manifest: BackupManifest) {
@@ -234,7 +219,7 @@ package struct ErasureFilter: Sendable {
         for erasure in ledger.erasures where concerns(erasure, isOwn: isOwn) {
             let pseudonym = erasure.pseudonym
             guard isOwn else {
-                erasedElsewhere.insert(pseudonym)
+                erasedElsewhere[pseudonym] = max(erasedElsewhere[pseudonym] ?? erasure.time, erasure.time)
                 continue
             }
             let (version, time) = (erasure.version, erasure.time)
@@ -259,9 +244,10 @@ package struct ErasureFilter: Sendable {
     /// A version whose own time was over then goes in, and expires by itself: what an interrupted restoration has sent
     /// is what it sends when it goes on, whatever has expired meanwhile.
     ///
-    /// - Parameter isOfBackup: false for what the log brought after the backup: the collection had it, or had it again,
-    ///   whatever was deleted from others meanwhile.
-    package func isErased(_ row: ArchivedFaces.Row, isOfBackup: Bool = true) -> Bool {
+    /// - Parameter moment: nil for what the backup has; for what the log brought after it, the moment that is restored:
+    ///   up to then the collection had it, or had it again, whatever was deleted from others meanwhile. What was
+    ///   deleted from one of them later, or shortly before, is not to be there.
+    package func isErased(_ row: ArchivedFaces.Row, broughtBefore moment: Timestamp? = nil) -> Bool {
         let pseudonym = key.pseudonym(of: row.id)
         if let deletion = erased[pseudonym], deletion.version > row.version { return true }
         if let expiry = erased[ErasureKey.ofExpired(pseudonym)], expiry.version > row.version,
@@ -269,7 +255,8 @@ package struct ErasureFilter: Sendable {
         {
             return true
         }
-        return isOfBackup && erasedElsewhere.contains(pseudonym)
+        guard let elsewhere = erasedElsewhere[pseudonym] else { return false }
+        return moment.map { elsewhere.milliseconds >= $0.milliseconds - Self.clockDifference } ?? true
     }
 
     /// Up to when the ledgers know every deletion from the collection since it was backed up; nil when they do not

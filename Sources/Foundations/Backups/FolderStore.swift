@@ -1,4 +1,4 @@
-internal import FaceModel
+package import FaceModel
 internal import Glibc
 internal import Synchronization
 
@@ -18,7 +18,7 @@ package final class FolderStore: BackupStore, BlockingStore {
     private static let longestWrite = 3600
 
     package let place: String
-    private let lockFile = Mutex<Int32?>(nil)
+    private let lockFiles = Mutex<[Int32]>([])
     /// Folders of objects whose names are known to be on the disk.
     private let durableFolders = Mutex<Set<String>>([])
 
@@ -41,8 +41,8 @@ package final class FolderStore: BackupStore, BlockingStore {
     }
 
     deinit {
-        lockFile.withLock { file in
-            if let file { Glibc.close(file) }
+        lockFiles.withLock { files in
+            for file in files { Glibc.close(file) }
         }
     }
 
@@ -57,21 +57,47 @@ package final class FolderStore: BackupStore, BlockingStore {
     package var hasLock: Bool { true }
     package func close() async {}
 
-    package func lock() throws(BackupError) {
-        let path = place + "/lock"
-        let file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard file >= 0 else { throw Self.failure(path, "opened") }
-        guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
-            Glibc.close(file)
-            throw .inUse(object: place)
+    /// Of two files one is for those that write or prune, the other for those that prune and, all at once, for those
+    /// that read.
+    package func lock(for use: StoreUse = .pruning) throws(BackupError) {
+        var files: [Int32] = []
+        do throws(BackupError) {
+            if use != .reading { files.append(try lockedFile("lock", LOCK_EX, mode: 0o600)) }
+            if use != .writing {
+                // It holds nothing. A restore by another user is not to keep prunes away for good.
+                files.append(try lockedFile("readers", use == .reading ? LOCK_SH : LOCK_EX, mode: 0o644))
+            }
+        } catch {
+            for file in files { Glibc.close(file) }
+            throw error
         }
-        lockFile.withLock { $0 = file }
+        let taken = files
+        lockFiles.withLock { $0 += taken }
+    }
+
+    /// A file of the folder, open, and locked for as long as it is; made when it is missing.
+    private func lockedFile(_ name: String, _ operation: Int32, mode: mode_t) throws(BackupError) -> Int32 {
+        let path = "\(place)/\(name)"
+        var file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode)
+        // Whoever may only read can lock what is there.
+        if file < 0, [EACCES, EPERM, EROFS].contains(errno) {
+            file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        }
+        guard file >= 0 else { throw Self.failure(path, "opened") }
+        guard flock(file, operation | LOCK_NB) == 0 else {
+            let code = errno
+            Glibc.close(file)
+            if code == EWOULDBLOCK { throw .inUse(object: place) }
+            errno = code
+            throw Self.failure(path, "locked")
+        }
+        return file
     }
 
     package func unlock() {
-        lockFile.withLock { file in
-            if let open = file { Glibc.close(open) }
-            file = nil
+        lockFiles.withLock { files in
+            for file in files { Glibc.close(file) }
+            files = []
         }
     }
 
@@ -146,8 +172,8 @@ package final class FolderStore: BackupStore, BlockingStore {
         guard let folder = try openFolder(prefix.dropLast()) else { return }
         defer { Glibc.close(folder) }
         // Whoever has the lock writes no object again that is listed.
-        let isWriting = lockFile.withLock { $0 != nil }
-        if isWriting, fsync(folder) != 0 { throw Self.failure(path, "made durable") }
+        let isHeld = lockFiles.withLock { !$0.isEmpty }
+        if isHeld, fsync(folder) != 0 { throw Self.failure(path, "made durable") }
         guard let names = Self.names(in: folder) else { throw Self.failure(path, "listed") }
         for name in names where !name.hasSuffix(Self.partialSuffix) {
             var status = stat()
@@ -188,18 +214,42 @@ package final class FolderStore: BackupStore, BlockingStore {
             + removePartial(in: segments + archives, leastAge: 86_400)
     }
 
-    private func removePartial(in folders: [String], leastAge: Int) -> Int {
+    package func removePartial(ofArchive collection: CollectionID) throws(BackupError) -> Int {
+        let segments = (0..<256).map { "segments/" + Self.hex($0) }
+        let archive = String(BackupName.archive(of: collection).dropLast())
+        return removePartial(in: [archive], leastAge: Self.longestWrite)
+            + removePartial(in: segments, leastAge: Self.longestWrite) { name, folder in
+                LogSegment.collection(of: Self.beginning(of: name, in: folder)) == collection
+            }
+    }
+
+    /// - Parameter isOwn: of a name in an open folder: whether it is to go.
+    private func removePartial(
+        in folders: [String],
+        leastAge: Int,
+        where isOwn: (String, Int32) -> Bool = { _, _ in true }
+    ) -> Int {
         var count = 0
         let now = time(nil)
         for folder in folders {
             // What is no folder of the backup's has nothing of it.
             guard let file = try? openFolder(folder[...]) else { continue }
             defer { Glibc.close(file) }
-            for name in Self.names(in: file) ?? [] where name.hasSuffix(Self.partialSuffix) {
+            for name in Self.names(in: file) ?? [] where name.hasSuffix(Self.partialSuffix) && isOwn(name, file) {
                 count += Self.remove(name, in: file, leastAge: leastAge, now: now) ? 1 : 0
             }
         }
         return count
+    }
+
+    /// As much of a file as tells whose log segment it is; less when it has no more, or cannot be read.
+    private static func beginning(of name: String, in folder: Int32) -> [UInt8] {
+        let file = unsafe openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard file >= 0 else { return [] }
+        defer { Glibc.close(file) }
+        var bytes = [UInt8](repeating: 0, count: LogSegment.beginningByteCount)
+        let count = unsafe bytes.withUnsafeMutableBytes { unsafe Glibc.read(file, $0.baseAddress!, $0.count) }
+        return Array(bytes.prefix(max(0, count)))
     }
 
     /// Removes what writes of an object of the folder itself that were cut off left behind, but what is young: another

@@ -57,6 +57,25 @@ package struct LogSegment: Hashable, Sendable {
         return writer.bytes
     }
 
+    /// The collection of whose log a segment is, by its beginning; nil for what does not begin as one does. The rest is
+    /// not looked at, and may be missing.
+    package static func collection(of bytes: [UInt8]) -> CollectionID? {
+        guard bytes.count >= headerByteCount, bytes[..<4].elementsEqual("MSEG".utf8) else { return nil }
+        do throws(BinaryCodingError) {
+            let collection = try unsafe bytes.span.bytes.withUnsafeBytes { bytes throws(BinaryCodingError) in
+                var reader = unsafe ByteReader(UnsafeRawBufferPointer(rebasing: bytes[..<headerByteCount]))
+                try reader.skip(byteCount: 8)
+                return CollectionID(high: try reader.read(), low: try reader.read())
+            }
+            return collection
+        } catch {
+            return nil
+        }
+    }
+
+    /// How much of one tells ``collection(of:)``.
+    static let beginningByteCount = headerByteCount
+
     /// Reads a segment from anywhere; nothing in it is believed. What the entries are, those say who know logs.
     ///
     /// - Parameter object: names it in an error.

@@ -1,11 +1,13 @@
 internal import FaceModel
 internal import Synchronization
 
-/// Keeps programs from each other in a store that has no lock of its own: an object for each that writes or prunes.
+/// Keeps programs from each other in a store that has no lock of its own: an object for each that restores, writes or
+/// prunes, whose name says which. One whose name does not is taken for one that prunes: programs of before named all of
+/// theirs so.
 ///
-/// Each writes its own object first and then looks for others', so that of two in the same moment at least one sees the
-/// other, and is refused. That takes a store that lists what was just written, as Amazon S3 does. One that was not
-/// written again for ``patience`` belongs to a program that died, by the store's clock.
+/// Each writes its own object first and then looks for those that do not go together with it, so that of two in the
+/// same moment at least one sees the other, and is refused. That takes a store that lists what was just written, as
+/// Amazon S3 does. One that was not written again for ``patience`` belongs to a dead program, by the store's clock.
 ///
 /// A holder that wrote its object often enough can have been taken for dead by nobody, and objects of others are then
 /// those of programs that are refused, or were killed before they took theirs away: they mean nothing to it. One that
@@ -17,7 +19,8 @@ package final class StoreLock: Sendable {
     package static let margin = Duration.seconds(60)
     /// How often a holder writes its object again.
     package static let renewalInterval = Duration.seconds(120)
-    private static let content = Array("a backup, or a prune, is under way\n".utf8)
+    private static let content = Array("a backup, a restore, or a prune, is under way\n".utf8)
+    private static let prefixes = [(StoreUse.reading, "reading-"), (StoreUse.writing, "writing-")]
 
     private struct State {
         /// When the last write of its object that succeeded began: by the store's clock it was not before.
@@ -41,15 +44,28 @@ package final class StoreLock: Sendable {
         state = Mutex(State(written: steadyClock()))
     }
 
-    /// - Parameter steadyClock: counts the time that the program, or the machine, stands still.
+    private static func name(for use: StoreUse) -> String {
+        let prefix = prefixes.first { $0.0 == use }?.1 ?? ""
+        return BackupName.lockPrefix + prefix + String(UInt64.random(in: .min ... .max), radix: 16)
+    }
+
+    /// What the program does whose object it is.
+    private static func use(of object: String) -> StoreUse {
+        let name = object.dropFirst(BackupName.lockPrefix.count)
+        return prefixes.first { name.hasPrefix($0.1) }?.0 ?? .pruning
+    }
+
+    /// - Parameters:
+    ///   - use: what it is taken for; of others only those count that do not go together with that.
+    ///   - steadyClock: counts the time that the program, or the machine, stands still.
     /// - Throws: ``BackupError/inUse(object:)`` when another holds it, or tries to in this moment;
     ///   ``BackupError/lockLost(object:)`` when it stood still meanwhile.
     package static func take(
         in store: any BackupStore,
+        for use: StoreUse = .pruning,
         steadyClock: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
     ) async throws(BackupError) -> StoreLock {
-        let number = UInt64.random(in: .min ... .max)
-        let lock = StoreLock(store, BackupName.lockPrefix + String(number, radix: 16), steadyClock)
+        let lock = StoreLock(store, name(for: use), steadyClock)
         try await store.put(lock.name, Self.content)
         do throws(BackupError) {
             let all = try await store.list(BackupName.lockPrefix)
@@ -57,7 +73,7 @@ package final class StoreLock: Sendable {
             guard let own = all.first(where: { $0.name == lock.name }) else {
                 throw .storeFailed(object: store.place, reason: "it does not list what was just written")
             }
-            for other in all where other.name != lock.name {
+            for other in all where other.name != lock.name && use.excludes(Self.use(of: other.name)) {
                 let isDead =
                     if let mine = own.modified, let theirs = other.modified {
                         .milliseconds(mine.milliseconds - theirs.milliseconds) > Self.patience

@@ -1,3 +1,4 @@
+package import FaceModel
 internal import Threads
 
 /// A place whose calls wait on the thread that makes them, for a disk or a server of files.
@@ -10,8 +11,15 @@ package protocol BlockingStore: Sendable {
     func list(_ prefix: String) throws(BackupError) -> [BackupObject]
     func remove(_ name: String) throws(BackupError)
     func removePartial() throws(BackupError) -> Int
-    func lock() throws(BackupError)
+    func removePartial(ofArchive collection: CollectionID) throws(BackupError) -> Int
+    func lock(for use: StoreUse) throws(BackupError)
     func unlock()
+}
+
+extension BlockingStore {
+    package func lock(for use: StoreUse) throws(BackupError) {}
+
+    package func removePartial(ofArchive collection: CollectionID) throws(BackupError) -> Int { 0 }
 }
 
 /// A place whose calls wait, for tasks: each call has a thread of its own.
@@ -58,10 +66,14 @@ package final class ThreadedStore: BackupStore {
         try await Self.run(place) { [store] () throws(BackupError) in try store.removePartial() }
     }
 
+    package func removePartial(ofArchive collection: CollectionID) async throws(BackupError) -> Int {
+        try await Self.run(place) { [store] () throws(BackupError) in try store.removePartial(ofArchive: collection) }
+    }
+
     package func close() async {}
 
-    package func lock() async throws(BackupError) {
-        try await Self.run(place) { [store] () throws(BackupError) in try store.lock() }
+    package func lock(for use: StoreUse = .pruning) async throws(BackupError) {
+        try await Self.run(place) { [store] () throws(BackupError) in try store.lock(for: use) }
     }
 
     /// Done though the task is cancelled: others wait for it.

@@ -9,9 +9,9 @@ internal import Synchronization
 /// Backups in a bucket of an object store that speaks the protocol of Amazon S3.
 ///
 /// An object appears whole or not at all, as such stores promise. A request that fails for a passing reason is made
-/// again (``RetryPolicy``). Those that write and prune keep each other away by objects (``StoreLock``); a program that
-/// stands still for longer than such an object counts can still meet another: it looks again before it does what others
-/// would be harmed by, and what prunes leaves alone what is new.
+/// again (``RetryPolicy``). Those that restore, write and prune keep others away by objects (``StoreLock``); a program
+/// that stands still for longer than such an object counts can still meet another: it looks again before it does what
+/// others would be harmed by, and what prunes leaves alone what is new.
 package final class ObjectStore: BackupStore {
     /// Until an answer begins.
     private static let timeout = TimeAmount.seconds(120)
@@ -57,8 +57,8 @@ package final class ObjectStore: BackupStore {
 
     package func close() async { try? await http.shutdown() }
 
-    package func lock() async throws(BackupError) {
-        let lock = try await StoreLock.take(in: self)
+    package func lock(for use: StoreUse = .pruning) async throws(BackupError) {
+        let lock = try await StoreLock.take(in: self, for: use)
         let renewal = Task {
             // That it was lost shows when it is confirmed.
             while (try? await Task.sleep(for: StoreLock.renewalInterval)) != nil { try? await lock.renew() }

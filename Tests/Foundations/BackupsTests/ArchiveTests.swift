@@ -6,24 +6,24 @@ import Testing
 
 /// Archived logs: their bytes, their list, and which moments they lead to.
 @Suite struct ArchiveTests {
-    private static let shards = [
+    static let shards = [
         ArchiveVolume.Shard(index: 0, range: HashRange(first: 0, last: .max / 2)),
         ArchiveVolume.Shard(index: 1, range: HashRange(first: .max / 2 + 1, last: .max)),
     ]
-    private static let collection = BackupSamples.collection.id
+    static let collection = BackupSamples.collection.id
 
-    private static func withStore(_ body: (FolderStore) async throws -> Void) async throws {
+    static func withStore(_ body: (FolderStore) async throws -> Void) async throws {
         let folder = NSTemporaryDirectory() + "mien-archive-\(UUID())"
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try await body(try FolderStore(folder, createsFolder: true))
     }
 
-    private static func position(_ sequence: UInt64, at time: Int64, epoch: UInt64 = 3) -> ArchivePosition {
+    static func position(_ sequence: UInt64, at time: Int64, epoch: UInt64 = 3) -> ArchivePosition {
         ArchivePosition(sequence: sequence, epoch: epoch, chain: sequence &* 77, time: Timestamp(milliseconds: time))
     }
 
     /// What archives a shard: entries of a few bytes, each at its time.
-    private struct Archiver {
+    struct Archiver {
         let store: FolderStore
         /// Whether there are segments, where only the list is looked at.
         var writesSegments = true
@@ -115,7 +115,7 @@ import Testing
     }
 
     /// Both shards from sequence 40 (41) on, entries every ten milliseconds in pieces of three.
-    private static func archive(
+    static func archive(
         _ store: FolderStore,
         rounds: Int,
         writesSegments: Bool = true
@@ -146,7 +146,7 @@ import Testing
         return archiver
     }
 
-    private static func chain(_ store: FolderStore) async throws -> ArchiveChain {
+    static func chain(_ store: FolderStore) async throws -> ArchiveChain {
         try #require(try await ArchiveChain.read(collection, in: store))
     }
 

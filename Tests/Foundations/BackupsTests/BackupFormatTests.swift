@@ -43,12 +43,20 @@ import Testing
         return manifest
     }
 
+    /// As layout 3 has it.
+    private static var manifestWithLoss: BackupManifest {
+        var manifest = manifestWithCodebook
+        manifest.loss = Timestamp(milliseconds: 1_794_500_000_000)
+        return manifest
+    }
+
     @Test(.enabled(if: ProcessInfo.processInfo.environment["MIEN_WRITE_GOLDEN"] == "1"))
     func filesAreWrittenWhenAskedFor() throws {
         let (manifest, _) = BackupSamples.manifest(of: Self.faces)
         for (name, bytes) in [
             ("block-1.hex", BackupBlock.encode(Self.faces)), ("manifest-1.hex", manifest.encoded()),
             ("manifest-2.hex", Self.manifestWithCodebook.encoded()),
+            ("manifest-3.hex", Self.manifestWithLoss.encoded()),
             ("ledger-1.hex", Self.ledger.encoded()), ("segment-1.hex", ArchiveSamples.segment.encoded()),
             ("volume-1.hex", ArchiveSamples.volume.encoded()),
         ] where !FileManager.default.fileExists(atPath: Self.folder.appendingPathComponent(name).path) {
@@ -75,6 +83,22 @@ import Testing
         // A codebook is an object of the backup like its blocks, and none of what they add up to.
         #expect(Self.manifestWithCodebook.objects.count == manifest.objects.count + 1)
         #expect(Self.manifestWithCodebook.byteCount == manifest.byteCount)
+    }
+
+    /// What is not lost is said as it always was, which programs of before read.
+    @Test func aManifestSaysThatFacesWereGivenUpWithAndWithoutACodebook() throws {
+        let golden = try Self.golden("manifest-3.hex")
+        #expect(Self.manifestWithLoss.encoded() == golden)
+        #expect(try BackupManifest(bytes: golden, object: "manifest") == Self.manifestWithLoss)
+        var manifest = Self.manifestWithLoss
+        manifest.codebook = nil
+        #expect(try BackupManifest(bytes: manifest.encoded(), object: "manifest") == manifest)
+        for time in [Timestamp(milliseconds: -1), Timestamp(milliseconds: .max)] {
+            manifest.loss = time
+            #expect(throws: BackupError.self) { try BackupManifest(bytes: manifest.encoded(), object: "manifest") }
+        }
+        manifest.loss = nil
+        #expect(manifest == BackupSamples.manifest(of: Self.faces).manifest && manifest.encoded()[4] == 1)
     }
 
     private static let ledger = ErasureLedger(
@@ -118,6 +142,10 @@ import Testing
                 { (bytes: [UInt8]) in _ = try BackupManifest(bytes: bytes, object: "the file") }
             ),
             (
+                Self.manifestWithLoss.encoded(),
+                { (bytes: [UInt8]) in _ = try BackupManifest(bytes: bytes, object: "the file") }
+            ),
+            (
                 ArchiveSamples.segment.encoded(),
                 { (bytes: [UInt8]) in _ = try LogSegment(bytes: bytes, object: "the file") }
             ),
@@ -141,9 +169,9 @@ import Testing
 
     @Test func aLaterLayoutIsToldFromDamage() throws {
         var bytes = BackupSamples.manifest(of: Self.faces).manifest.encoded()
-        bytes[4] = 3
+        bytes[4] = 4
         let error = #expect(throws: BackupError.self) { try BackupManifest(bytes: bytes, object: "x") }
-        #expect(error == .newerFormat(object: "x", version: 3, newest: 2))
+        #expect(error == .newerFormat(object: "x", version: 4, newest: 3))
     }
 
     /// Sealed as it should be, of a layout that there never was.

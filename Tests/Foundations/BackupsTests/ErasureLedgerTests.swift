@@ -167,8 +167,38 @@ import Testing
                 Self.ledger(since: -9, until: 9, of: copy, at: 5, [(face, FaceVersion(epoch: epoch, sequence: 1))])
             )
             #expect(filter.isErased(row))
-            #expect(!filter.isErased(row, isOfBackup: false), "the collection has had it since")
+            let moment = Timestamp(milliseconds: Self.manifest.created.milliseconds + 2 * Self.hour)
+            #expect(!filter.isErased(row, broughtBefore: moment), "the collection has had it since")
         }
+    }
+
+    /// A collection is restored twice to one moment, and a face that came after the backup is deleted from the first.
+    @Test func whatWasDeletedFromACopyAfterTheMomentIsNotBroughtByTheLog() {
+        let copy = CollectionID(high: 3, low: 4)
+        let face = FaceID(high: 1, low: 2)
+        let row = ArchivedFaces.Row(id: face, version: FaceVersion(epoch: 4, sequence: 60), metadata: FaceMetadata())
+        let moment = Timestamp(milliseconds: Self.manifest.created.milliseconds + 5 * Self.hour)
+        func isErased(at times: [Int64]) -> Bool {
+            var filter = ErasureFilter(for: Self.manifest)
+            for time in times {
+                filter.add(
+                    Self.ledger(
+                        since: -9,
+                        until: 9 * Self.hour,
+                        of: copy,
+                        at: 5 * Self.hour + time,
+                        [(face, FaceVersion(epoch: 9, sequence: 1))]
+                    )
+                )
+            }
+            return filter.isErased(row, broughtBefore: moment)
+        }
+        #expect(isErased(at: [2 * Self.hour]))
+        #expect(!isErased(at: [-2 * Self.hour]))
+        // The latest of several counts, in whatever order they are heard of.
+        #expect(isErased(at: [-2 * Self.hour, 2 * Self.hour]) && isErased(at: [2 * Self.hour, -2 * Self.hour]))
+        // By clocks that may differ.
+        #expect(isErased(at: [-Self.hour]) && !isErased(at: [-Self.hour - 1]))
     }
 
     /// An expiry is of the collection alone: in a copy a face may have expired that was given more time meanwhile.
@@ -191,7 +221,7 @@ import Testing
             return filter
         }
         let own = filter(of: BackupSamples.collection.id)
-        #expect(own.isErased(row(49)) && own.isErased(row(49), isOfBackup: false))
+        #expect(own.isErased(row(49)) && own.isErased(row(49), broughtBefore: Self.manifest.created))
         #expect(!own.isErased(row(51)), "it was enrolled again")
         #expect(!filter(of: CollectionID(high: 3, low: 4)).isErased(row(49)))
     }

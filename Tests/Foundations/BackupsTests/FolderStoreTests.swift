@@ -244,4 +244,26 @@ import Testing
             #expect(throws: BackupError.self) { try FolderStore(folder + "/absent", createsFolder: false) }
         }
     }
+
+    @Test func restoresGoTogetherWithBackupsAndNotWithPrunes() async throws {
+        try await Self.withFolder { folder in
+            let stores = try (0..<3).map { _ in try FolderStore(folder, createsFolder: true) }
+            let taken = BackupError.inUse(object: folder)
+            try stores[0].lock(for: .reading)
+            try stores[1].lock(for: .reading)
+            try stores[2].lock(for: .writing)
+            stores[2].unlock()
+            #expect(throws: taken) { try stores[2].lock(for: .pruning) }
+            stores[0].unlock()
+            #expect(throws: taken) { try stores[2].lock(for: .pruning) }
+            // What is refused keeps nothing.
+            try stores[0].lock(for: .writing)
+            stores[0].unlock()
+            stores[1].unlock()
+            try stores[2].lock(for: .pruning)
+            for use in [StoreUse.reading, .writing, .pruning] {
+                #expect(throws: taken) { try stores[0].lock(for: use) }
+            }
+        }
+    }
 }

@@ -39,7 +39,6 @@ import Testing
         func remove(_ name: String) { objects.withLock { $0[name] = nil } }
         func removePartial() -> Int { 0 }
         func close() async {}
-        func lock() async throws(BackupError) {}
         func unlock() async {}
         func list(_ prefix: String) async throws(BackupError) -> [BackupObject] {
             try await interrupt(.list)
@@ -63,6 +62,30 @@ import Testing
         let second = try await StoreLock.take(in: bucket)
         await second.release()
         #expect(bucket.names.isEmpty)
+    }
+
+    @Test func restoresGoTogetherWithBackupsAndNotWithPrunes() async throws {
+        let bucket = Bucket()
+        let taken = BackupError.inUse(object: bucket.place)
+        let readers = [
+            try await StoreLock.take(in: bucket, for: .reading), try await StoreLock.take(in: bucket, for: .reading),
+        ]
+        let writer = try await StoreLock.take(in: bucket, for: .writing)
+        await #expect(throws: taken) { try await StoreLock.take(in: bucket, for: .writing) }
+        await writer.release()
+        for reader in readers {
+            await #expect(throws: taken) { try await StoreLock.take(in: bucket, for: .pruning) }
+            await reader.release()
+        }
+        let pruner = try await StoreLock.take(in: bucket, for: .pruning)
+        for use in [StoreUse.reading, .writing, .pruning] {
+            await #expect(throws: taken) { try await StoreLock.take(in: bucket, for: use) }
+        }
+        await pruner.release()
+        #expect(bucket.names.isEmpty)
+        // Of programs of before nobody knows whether they remove.
+        try await bucket.put(BackupName.lockPrefix + "3f2a", [])
+        await #expect(throws: taken) { try await StoreLock.take(in: bucket, for: .reading) }
     }
 
     @Test func whatIsWrittenAgainStaysAndADeadOnesGoes() async throws {

@@ -27,7 +27,6 @@ import Testing
         func list(_ prefix: String) -> [BackupObject] { [] }
         func remove(_ name: String) {}
         func removePartial() -> Int { 0 }
-        func lock() {}
         func unlock() { isUnlocked.withLock { $0 = true } }
     }
 

@@ -4,14 +4,22 @@ import MienClient
 
 /// Archived logs as text and as JSON.
 enum ArchiveReport {
-    /// The archive of every collection that has one.
-    static func read(_ store: any BackupStore) async throws(CommandFailure) -> [ArchiveChain] {
+    /// The archive of every collection that has one, and what is wrong with those that cannot be read.
+    static func read(
+        _ store: any BackupStore
+    ) async throws(CommandFailure) -> (chains: [ArchiveChain], problems: [BackupError]) {
         try await keeping { () async throws(BackupError) in
-            var chains: [ArchiveChain] = []
+            var (chains, problems): ([ArchiveChain], [BackupError]) = ([], [])
             for collection in try await store.archives() {
-                if let chain = try await ArchiveChain.read(collection, in: store) { chains.append(chain) }
+                do throws(BackupError) {
+                    if let chain = try await ArchiveChain.read(collection, in: store) { chains.append(chain) }
+                } catch {
+                    if case .storeFailed = error { throw error }
+                    problems.append(error)
+                }
             }
-            return chains.sorted { ($0.name, $0.collection) < ($1.name, $1.collection) }
+            chains.sort { ($0.name, $0.collection) < ($1.name, $1.collection) }
+            return (chains: chains, problems: problems)
         }
     }
 

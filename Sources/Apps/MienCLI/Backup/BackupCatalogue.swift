@@ -1,4 +1,5 @@
 import Backups
+import ClusterModel
 import FaceModel
 
 /// The backups of a place, read and checked as far as their manifests go.
@@ -22,13 +23,10 @@ struct BackupCatalogue {
     var damaged: [Damage] = []
 
     /// What cannot be read, a line each; nil when everything can.
-    var problem: CommandFailure? {
-        guard let first = damaged.first else { return nil }
-        var failure = CommandFailure(first.problem)
-        failure.message = damaged.map { "\($0.problem)" }.joined(separator: "\n")
-        return failure
-    }
+    var problem: CommandFailure? { CommandFailure(damaged.map(\.problem)) }
 
+    /// One that is removed while they are read is left out, unless it is named.
+    ///
     /// - Parameter names: of the backups; nil for all that are there.
     static func read(
         _ store: any BackupStore,
@@ -39,7 +37,9 @@ struct BackupCatalogue {
             let all = if let names { names } else { try await store.backups() }
             for name in all {
                 do throws(BackupError) {
-                    catalogue.entries.append(Entry(name: name, manifest: try await store.manifest(of: name)))
+                    let manifest: BackupManifest? =
+                        names == nil ? try await store.listedManifest(of: name) : try await store.manifest(of: name)
+                    if let manifest { catalogue.entries.append(Entry(name: name, manifest: manifest)) }
                 } catch {
                     if case .storeFailed = error { throw error }
                     catalogue.damaged.append(Damage(name: name, problem: error))
@@ -73,7 +73,7 @@ struct BackupCatalogue {
     ///
     /// - Parameters:
     ///   - name: of the backup; nil for the newest.
-    ///   - collection: whose backups count; nil for those of any.
+    ///   - collection: whose backups count, unless one is named.
     static func choose(
         _ name: String?,
         of collection: String,
@@ -84,15 +84,62 @@ struct BackupCatalogue {
                 Entry(name: name, manifest: try await store.manifest(of: name))
             }
         }
-        let names = try await keeping { () async throws(BackupError) in try await store.backups() }
-        for name in names.reversed() where BackupName.mayBe(name, ofCollection: collection) {
-            let manifest = try await keeping { () async throws(BackupError) in try await store.manifest(of: name) }
-            if manifest.collection.name == collection { return Entry(name: name, manifest: manifest) }
-        }
+        if let newest = try await candidates(of: collection, in: store).first { return try newest.entry() }
         throw CommandFailure(
             .no,
             "\(store.place) has no backup of a collection '\(collection)'; 'mien backup list' shows those there are, "
                 + "and --from or --as-of choose another"
         )
+    }
+
+    /// A backup that may be chosen, or that would be but for what is wrong with it.
+    struct Candidate {
+        var name: String
+        var manifest: Result<BackupManifest, BackupError>
+
+        func entry() throws(CommandFailure) -> Entry {
+            do throws(BackupError) {
+                return Entry(name: name, manifest: try manifest.get())
+            } catch {
+                throw CommandFailure(error)
+            }
+        }
+    }
+
+    /// Backups of the collections that had a name, the newest first: of several clusters nobody knows which is meant.
+    static func candidates(
+        of collection: String,
+        in store: any BackupStore
+    ) async throws(CommandFailure) -> [Candidate] {
+        let candidates = try await keeping { () async throws(BackupError) in
+            var candidates: [Candidate] = []
+            for name in try await store.backups().reversed() where BackupName.mayBe(name, ofCollection: collection) {
+                do throws(BackupError) {
+                    guard let manifest = try await store.listedManifest(of: name) else { continue }
+                    guard manifest.collection.name == collection else { continue }
+                    candidates.append(Candidate(name: name, manifest: .success(manifest)))
+                } catch {
+                    if case .storeFailed = error { throw error }
+                    candidates.append(Candidate(name: name, manifest: .failure(error)))
+                }
+            }
+            return candidates
+        }
+        var clusters: [(id: NodeID, newest: String)] = []
+        for candidate in candidates {
+            guard case .success(let manifest) = candidate.manifest else { continue }
+            if !clusters.contains(where: { $0.id == manifest.cluster }) {
+                clusters.append((manifest.cluster, candidate.name))
+            }
+        }
+        guard clusters.count < 2 else {
+            throw CommandFailure(
+                .no,
+                "\(store.place) has backups of collections '\(collection)' of \(clusters.count) clusters; choose one "
+                    + "with --as-of:\n"
+                    + clusters.map { "cluster \($0.id), the newest \($0.newest)" }.joined(separator: "\n")
+            )
+        }
+        return candidates
     }
 }

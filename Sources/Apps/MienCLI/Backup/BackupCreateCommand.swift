@@ -22,7 +22,8 @@ struct BackupCreateCommand: ConsoleCommand {
             With --all a collection that cannot be backed up leaves the others theirs; the command ends with its \
             error. A place takes any number of backups of any collections. Only what has changed since the last one is \
             read and written. A backup that is cut off is none; what it wrote serves the next one, and \
-            'mien backup prune' removes it.
+            'mien backup prune' removes it. One of a collection of which faces were given up, and are not back, says \
+            so, and so does what is restored from it.
             """
     )
 
@@ -49,7 +50,7 @@ struct BackupCreateCommand: ConsoleCommand {
     }
 
     func run(on console: Console) async throws(CommandFailure) {
-        let client = try connection.client(on: console, retryDuration: Self.retryDuration)
+        let client = try connection.client(on: console, bearing: Self.retryDuration)
         let (outcomes, failures) = try await withStore(place, on: console, createsFolder: true) {
             store async throws(CommandFailure) in
             let writer = BackupWriter(
@@ -59,7 +60,7 @@ struct BackupCreateCommand: ConsoleCommand {
                 isFull: full,
                 bytesPerSecond: rate
             )
-            return try await locking(store) { () async throws(CommandFailure) in
+            return try await locking(store, for: .writing) { () async throws(CommandFailure) in
                 var names = name.map { [$0] } ?? []
                 if all {
                     let collections = try await calling { () async throws(MienClientError) in
@@ -75,6 +76,12 @@ struct BackupCreateCommand: ConsoleCommand {
                         let outcome = try await writer.write(name)
                         outcomes.append(outcome)
                         if !connection.json { console.line(BackupReport.text(outcome, in: place)) }
+                        if let loss = BackupReport.loss(of: outcome.manifest) {
+                            console.warn(
+                                "\(outcome.name): \(loss); keep the backups from before that until they are back, as "
+                                    + "'mien collection losses \(name) --restored' says"
+                            )
+                        }
                     } catch {
                         // One that cannot be backed up leaves the others theirs.
                         guard all, !Task.isCancelled else { throw error }

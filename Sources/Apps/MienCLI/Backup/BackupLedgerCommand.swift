@@ -40,7 +40,7 @@ struct BackupLedgerExportCommand: ConsoleCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func run(on console: Console) async throws(CommandFailure) {
-        let client = try connection.client(on: console, retryDuration: .seconds(60))
+        let client = try connection.client(on: console, bearing: .seconds(60))
         let collection = try await calling { () async throws(MienClientError) in try await client.describe(name) }
         let ledger = try await LedgerReading.ledger(of: collection, client)
         // After the ledger was read, so that no loss is passed over.

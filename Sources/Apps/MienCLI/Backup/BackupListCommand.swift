@@ -12,8 +12,10 @@ struct BackupListCommand: ConsoleCommand {
               mien backup list /backups --archive
 
             Below them are the archived logs, where there are any: which moments can be restored, and how far behind \
-            the archive is. With --archive there are only these. A backup whose manifest cannot be read is named on \
-            standard error, and the command ends with 65.
+            the archive is. With --archive there are only these. A backup whose manifest cannot be read, or an \
+            archived log whose list cannot, is named on standard error, and the command ends with 65. Where one name \
+            has backups of several collections, or the place those of several clusters, the list says of which each \
+            is; and where faces had been given up that had not come back, when that was.
             """
     )
 
@@ -25,12 +27,13 @@ struct BackupListCommand: ConsoleCommand {
     var json = false
 
     func run(on console: Console) async throws(CommandFailure) {
-        let (catalogue, chains) = try await withStore(place, on: console) { store async throws(CommandFailure) in
+        let (catalogue, archives) = try await withStore(place, on: console) { store async throws(CommandFailure) in
             (
                 try await BackupCatalogue.read(store),
-                archive || !json ? try await ArchiveReport.read(store) : []
+                archive || !json ? try await ArchiveReport.read(store) : (chains: [], problems: [])
             )
         }
+        let chains = archives.chains
         if json {
             let document = archive ? ArchiveReport.json(chains, catalogue) : BackupReport.json(catalogue)
             console.writeOutput(document.document)
@@ -45,10 +48,11 @@ struct BackupListCommand: ConsoleCommand {
             if !chains.isEmpty {
                 if !archive { console.line("") }
                 console.writeOutput(ArchiveReport.table(chains, catalogue))
-            } else if archive {
+            } else if archive, archives.problems.isEmpty {
                 console.line("There is no archived log in \(place).")
             }
         }
-        if let problem = catalogue.problem { throw problem }
+        let problems = catalogue.damaged.map(\.problem) + archives.problems
+        if let problem = CommandFailure(problems) { throw problem }
     }
 }

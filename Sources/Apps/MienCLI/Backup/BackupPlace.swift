@@ -42,6 +42,13 @@ extension CommandFailure {
             }
         self.init(status, "\(error)")
     }
+
+    /// Several, a line each; nil without any.
+    init?(_ errors: [BackupError]) {
+        guard let first = errors.first else { return nil }
+        self.init(first)
+        message = errors.map { "\($0)" }.joined(separator: "\n")
+    }
 }
 
 /// Reads or writes a backup and gives its failure an exit status.
@@ -73,12 +80,37 @@ func withStore<Result>(
     }
 }
 
-/// Runs a body with the store locked against others that write or prune.
+/// Runs a body with the store locked against others whose use of it does not go together with this one.
 func locking<Result>(
+    _ store: any BackupStore,
+    for use: StoreUse = .pruning,
+    _ body: () async throws(CommandFailure) -> Result
+) async throws(CommandFailure) -> Result {
+    try await keeping { () async throws(BackupError) in try await store.lock(for: use) }
+    return try await unlocking(store, body)
+}
+
+/// Runs a body that reads a store, with prunes kept away; where the place cannot be written to it goes on without that.
+func holding<Result>(
+    _ store: any BackupStore,
+    _ console: Console,
+    _ body: () async throws(CommandFailure) -> Result
+) async throws(CommandFailure) -> Result {
+    do throws(BackupError) {
+        try await store.lock(for: .reading)
+    } catch {
+        guard case .storeFailed = error else { throw CommandFailure(error) }
+        console.warn("nothing keeps a prune away from what is read: \(error)")
+        return try await body()
+    }
+    return try await unlocking(store, body)
+}
+
+/// Runs a body with a store that is locked, and unlocks it after, whatever came of that.
+private func unlocking<Result>(
     _ store: any BackupStore,
     _ body: () async throws(CommandFailure) -> Result
 ) async throws(CommandFailure) -> Result {
-    try await keeping { () async throws(BackupError) in try await store.lock() }
     do throws(CommandFailure) {
         let result = try await body()
         await store.unlock()

@@ -35,7 +35,7 @@ extension BackupPruneCommand {
     ) async throws(CommandFailure) {
         let isRemoved = yes && !dryRun
         let (archive, segments) = try await locking(store) { () async throws(CommandFailure) in
-            let archive = try await leavingArchive(of: text, in: store)
+            let (archive, others) = try await leavingArchive(of: text, in: store)
             let catalogue = try await BackupCatalogue.read(store)
             // Whose backup one was that cannot be read nobody knows: its log may be all that is left.
             if let problem = catalogue.problem { throw problem }
@@ -48,14 +48,14 @@ extension BackupPruneCommand {
             }
             try checkAge(of: archive)
             let segments = try await keeping { () async throws(BackupError) in
-                let segments = try await store.list(BackupName.segmentPrefix).filter { object in
-                    BackupName.digest(ofSegment: object.name).map { archive.digests.contains($0) } ?? false
-                }
+                let segments = try await Self.segments(of: archive, besideThoseOf: others, in: store)
                 if isRemoved {
                     let remover = BackupRemover(store)
                     // The list goes last: as long as it is there the same command goes on with what is left.
                     for object in segments { try await remover.remove(object.name) }
                     for volume in archive.list { try await remover.remove(BackupName.volume(volume)) }
+                    _ = try await store.removePartial()
+                    _ = try await store.removePartial(ofArchive: archive.collection)
                 }
                 return segments
             }
@@ -79,11 +79,45 @@ extension BackupPruneCommand {
         console.line(sentence.shown())
     }
 
-    /// The one that is named.
+    /// The log segments of a collection: those that its list names, and of those that no list names the ones that say
+    /// so themselves. One is written before the list that names it, and where it comes to be named by none it stays.
+    ///
+    /// - Parameter others: what the lists of other collections name.
+    private static func segments(
+        of archive: LeavingArchive,
+        besideThoseOf others: Set<BackupDigest>,
+        in store: any BackupStore
+    ) async throws(BackupError) -> [BackupObject] {
+        var segments: [BackupObject] = []
+        for object in try await store.list(BackupName.segmentPrefix) {
+            guard let digest = BackupName.digest(ofSegment: object.name) else { continue }
+            if archive.digests.contains(digest) {
+                segments.append(object)
+            } else if !others.contains(digest), try await collection(of: object, in: store) == archive.collection {
+                segments.append(object)
+            }
+        }
+        return segments
+    }
+
+    /// Of whose log a segment is; nil for one that does not tell.
+    private static func collection(
+        of segment: BackupObject,
+        in store: any BackupStore
+    ) async throws(BackupError) -> CollectionID? {
+        do throws(BackupError) {
+            return LogSegment.collection(of: try await store.get(segment.name, limit: LogSegment.longestByteCount))
+        } catch {
+            if case .storeFailed = error { throw error }
+            return nil
+        }
+    }
+
+    /// The one that is named, and what the others' lists name.
     private func leavingArchive(
         of text: String,
         in store: any BackupStore
-    ) async throws(CommandFailure) -> LeavingArchive {
+    ) async throws(CommandFailure) -> (archive: LeavingArchive, others: Set<BackupDigest>) {
         let all = try await keeping { () async throws(BackupError) in
             var all: [LeavingArchive] = []
             for collection in try await store.archives() {
@@ -106,7 +140,8 @@ extension BackupPruneCommand {
                     + "those there are, and with --json their identities"
             )
         }
-        return archive
+        let others = all.filter { $0.collection != archive.collection }
+        return (archive, others.reduce(into: []) { $0.formUnion($1.digests) })
     }
 
     /// What there is of a collection's archive, as far as it can be read: what is damaged can be removed, too.

@@ -25,19 +25,41 @@ enum BackupReport {
         )
     }
 
+    /// Whose a backup is stands in it where names alone do not say.
     static func table(_ catalogue: BackupCatalogue) -> String {
-        var table = TextTable([
+        let manifests = catalogue.entries.map(\.manifest)
+        let hasNamesakes = Dictionary(grouping: manifests, by: \.collection.name).values.contains { namesakes in
+            Set(namesakes.map(\.collection.id)).count > 1
+        }
+        let hasClusters = Set(manifests.map(\.cluster)).count > 1
+        let hasLosses = manifests.contains { $0.loss != nil }
+        let further: [(isShown: Bool, title: String, cell: (BackupManifest) -> String)] = [
+            (hasNamesakes, "collection id", { $0.collection.id.description }),
+            (hasClusters, "cluster", { $0.cluster.description }),
+            (hasLosses, "faces given up", { $0.loss.map(PointInTime.text) ?? "" }),
+        ]
+        let shown = further.filter(\.isShown)
+        var columns: [TextTable.Column] = [
             .init("backup", widthLimit: 100), .init("collection"), .init("taken"), .init("age", .right),
             .init("faces", .right), .init("shards", .right), .init("bytes", .right),
-        ])
+        ]
+        for column in shown { columns.append(.init(column.title)) }
+        var table = TextTable(columns)
         for entry in catalogue.entries {
             let manifest = entry.manifest
-            table.append([
+            var cells = [
                 entry.name, entry.collection, time(manifest), NumberText.duration(age(manifest)),
                 "\(manifest.faceCount)", "\(manifest.shards.count)", NumberText.bytes(manifest.byteCount),
-            ])
+            ]
+            for column in shown { cells.append(column.cell(manifest)) }
+            table.append(cells)
         }
         return table.rendered()
+    }
+
+    /// What people are told of a backup whose collection had lost faces; nil of another.
+    static func loss(of manifest: BackupManifest) -> String? {
+        manifest.loss.map { "faces that were given up at \(PointInTime.text($0)) may be missing in it" }
     }
 
     static func json(_ catalogue: BackupCatalogue) -> JSONValue {
@@ -56,6 +78,7 @@ enum BackupReport {
             ("precision", .string(configuration.storedPrecision.name)), ("blocks", .count(manifest.blocks.count)),
             ("bytes", .count(manifest.byteCount)), ("shards", .array(manifest.shards.map(json))),
             ("codebook", manifest.codebook.map { .count(UInt64($0.generation)) } ?? .null),
+            ("has_loss", .flag(manifest.loss != nil)), ("loss", .text(manifest.loss.map(PointInTime.text))),
         ]
     }
 

@@ -31,6 +31,10 @@ struct BackupRestoreCommand: ConsoleCommand {
             of a shard instead; the other shards come to the moment of that write. What was deleted after the moment \
             stays deleted here too, unless --undelete says that the deletion is what is to be undone.
 
+            Of a backup that may lack faces that were given up so much is said, and the collection counts as having \
+            lost them, too. Where backups of the name are of several clusters --as-of has to say which. While it reads \
+            the place nobody prunes that.
+
             One that was cut off goes on when the same command is given again, or is removed by 'mien collection \
             delete'.
             """
@@ -101,7 +105,7 @@ struct BackupRestoreCommand: ConsoleCommand {
 
     func run(on console: Console) async throws(CommandFailure) {
         try await withStore(place, on: console) { store async throws(CommandFailure) in
-            try await run(store, console)
+            try await holding(store, console) { () async throws(CommandFailure) in try await run(store, console) }
         }
     }
 
@@ -115,6 +119,12 @@ struct BackupRestoreCommand: ConsoleCommand {
         } else {
             entry = try await BackupCatalogue.choose(backup, of: from ?? collection, in: store)
         }
+        if let loss = BackupReport.loss(of: entry.manifest) {
+            console.warn(
+                "\(entry.name): \(loss), and in what is restored from it, whose answers say so until 'mien collection "
+                    + "losses \(collection) --restored'; --as-of chooses another"
+            )
+        }
         var configuration = entry.manifest.collection.configuration
         configuration.name = collection
         if let shards { configuration.shardCount = shards }
@@ -124,7 +134,7 @@ struct BackupRestoreCommand: ConsoleCommand {
         }
         if let minCopies { configuration.minimumInSync = minCopies }
         if let problem = configuration.problem { throw CommandFailure(.usage, "the \(problem)") }
-        let client = try connection.client(on: console, retryDuration: Self.retryDuration)
+        let client = try connection.client(on: console, bearing: Self.retryDuration)
         let filter = try await LedgerReading.filter(
             for: entry.manifest,
             from: ledgers,
@@ -160,7 +170,7 @@ struct BackupRestoreCommand: ConsoleCommand {
                     ("at", .text(plan.map { PointInTime.text($0.time) })),
                     ("log_entries", .count(plan?.entryCount ?? 0)),
                     ("shards", .count(configuration.shardCount)),
-                    ("bytes", .count(entry.manifest.byteCount)),
+                    ("bytes", .count(entry.manifest.byteCount)), ("has_loss", .flag(entry.manifest.loss != nil)),
                     ("seconds", .number(NumberText.seconds(outcome.time))),
                 ]).document
             )

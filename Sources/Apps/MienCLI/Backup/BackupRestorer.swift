@@ -73,7 +73,8 @@ struct BackupRestorer {
                 configuration,
                 backup: name(of: entry),
                 epoch: Epoch(max(manifest.epoch, replay?.plan.epoch ?? 0)),
-                erasureKey: manifest.erasureKey
+                erasureKey: manifest.erasureKey,
+                loss: manifest.loss
             )
         }
         guard let id = CollectionID(info.id) else {
@@ -258,7 +259,7 @@ struct BackupRestorer {
                 kept.count == faces.count ? faces : faces.rows(kept),
                 into: collection,
                 named: name,
-                areOfBackup: true
+                broughtBefore: nil
             )
         )
         return sums
@@ -275,7 +276,7 @@ struct BackupRestorer {
     ) async throws(CommandFailure) -> BlockSums {
         var sums = BlockSums()
         try await replay.faces(ofShard: index) { faces async throws(CommandFailure) in
-            sums.add(try await put(faces, into: collection, named: name, areOfBackup: false))
+            sums.add(try await put(faces, into: collection, named: name, broughtBefore: replay.plan.time))
             progress.add(faces.embeddings.count)
             await pace.sent(faces.embeddings.count)
         }
@@ -283,15 +284,17 @@ struct BackupRestorer {
     }
 
     /// Sends faces, but for those that were deleted since.
+    ///
+    /// - Parameter moment: that is restored, for those that the log brought; nil for those of the backup.
     private func put(
         _ all: ArchivedFaces,
         into collection: CollectionID,
         named name: String,
-        areOfBackup: Bool
+        broughtBefore moment: Timestamp?
     ) async throws(CommandFailure) -> BlockSums {
         var sums = BlockSums()
         var faces = all
-        let erased = all.rows.indices.filter { filter.isErased(all.rows[$0], isOfBackup: areOfBackup) }
+        let erased = all.rows.indices.filter { filter.isErased(all.rows[$0], broughtBefore: moment) }
         sums.erasedCount = UInt64(erased.count)
         if !undeletes, !erased.isEmpty {
             let gone = Set(erased)

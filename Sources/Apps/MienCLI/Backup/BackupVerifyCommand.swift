@@ -14,7 +14,8 @@ struct BackupVerifyCommand: ConsoleCommand {
             Every manifest and every block is read: its digest must be right, and the faces of all blocks together \
             must be those that the cluster counted at the cut. Of an archived log every volume and segment is read, \
             and every entry must continue the one before. What is cut short, changed, missing or from elsewhere \
-            is named. No cluster is needed. Ends with 65 when something was found, with 1 when nothing is there.
+            is named; what is pruned meanwhile is left out. No cluster is needed. Ends with 65 when something was \
+            found, with 1 when nothing is there.
             """
     )
 
@@ -30,6 +31,8 @@ struct BackupVerifyCommand: ConsoleCommand {
         /// Of an archived log, whose collection has the name.
         var isArchive = false
         var faceCount: UInt64?
+        /// Nil for a backup that lacks no faces that were given up.
+        var loss: String?
         /// What is said of one that is sound.
         var remark: String?
         /// Nil for a backup that is sound.
@@ -55,13 +58,20 @@ struct BackupVerifyCommand: ConsoleCommand {
         for entry in entries {
             do throws(BackupError) {
                 try await reading.verify(entry, in: store) { progress.add(Int($0.byteCount)) }
-                findings.append(Finding(name: entry.name, faceCount: entry.manifest.faceCount))
+                findings.append(
+                    Finding(
+                        name: entry.name,
+                        faceCount: entry.manifest.faceCount,
+                        loss: BackupReport.loss(of: entry.manifest)
+                    )
+                )
             } catch {
-                guard case .storeFailed = error else {
-                    findings.append(Finding(name: entry.name, problem: "\(error)"))
-                    continue
+                if case .storeFailed = error { throw CommandFailure(error) }
+                // One that was pruned meanwhile is no backup any more.
+                let isThere = try await keeping { () async throws(BackupError) in
+                    try await store.backups().contains(entry.name)
                 }
-                throw CommandFailure(error)
+                if isThere || backup != nil { findings.append(Finding(name: entry.name, problem: "\(error)")) }
             }
         }
         progress.clear()
@@ -85,11 +95,9 @@ struct BackupVerifyCommand: ConsoleCommand {
         for collection in collections {
             var finding = Finding(name: collection.description, isArchive: true)
             do throws(BackupError) {
-                guard let chain = try await ArchiveChain.read(collection, in: store) else { continue }
+                guard var chain = try await ArchiveChain.read(collection, in: store) else { continue }
                 finding.name = chain.name
-                let progress = ByteProgress(console: console, title: "log", total: chain.byteCount)
-                try await ArchiveReading.verify(chain, in: store) { progress.add($0) }
-                progress.clear()
+                while let newer = try await verify(chain, store, console) { chain = newer }
                 finding.remark =
                     NumberText.counted(chain.entryCount, "entry", plural: "entries")
                     + (chain.until.map { " until \(PointInTime.text($0))" } ?? "")
@@ -107,11 +115,34 @@ struct BackupVerifyCommand: ConsoleCommand {
         return findings
     }
 
+    /// Reads an archived log whole.
+    ///
+    /// - Returns: what is left of it, to be read instead, where its oldest volumes were pruned meanwhile.
+    private func verify(
+        _ chain: ArchiveChain,
+        _ store: any BackupStore,
+        _ console: Console
+    ) async throws(BackupError) -> ArchiveChain? {
+        let progress = ByteProgress(console: console, title: "log", total: chain.byteCount)
+        defer { progress.clear() }
+        do throws(BackupError) {
+            try await ArchiveReading.verify(chain, in: store) { progress.add($0) }
+            return nil
+        } catch {
+            guard case .missing = error, let newer = try await ArchiveChain.read(chain.collection, in: store),
+                let first = newer.volumes.first?.name.number, let former = chain.volumes.first?.name.number,
+                first > former
+            else { throw error }
+            return newer
+        }
+    }
+
     private func text(_ finding: Finding) -> String {
         let finding = named(finding)
         if let remark = finding.remark { return "\(finding.name): sound, \(remark)" }
         if let problem = finding.problem { return "\(finding.name): \(problem)" }
         return "\(finding.name): sound, \(NumberText.counted(finding.faceCount ?? 0, "face"))"
+            + (finding.loss.map { "; \($0)" } ?? "")
     }
 
     private func named(_ finding: Finding) -> Finding {
@@ -124,7 +155,9 @@ struct BackupVerifyCommand: ConsoleCommand {
     private func json(_ finding: Finding) -> JSONValue {
         .object([
             (finding.isArchive ? "archive" : "backup", .string(finding.name)), ("sound", .flag(finding.problem == nil)),
-            ("faces", finding.faceCount.map { .count($0) } ?? .null), ("problem", .text(finding.problem)),
+            ("faces", finding.faceCount.map { .count($0) } ?? .null),
+            ("has_loss", finding.faceCount == nil ? .null : .flag(finding.loss != nil)),
+            ("problem", .text(finding.problem)),
         ])
     }
 }

@@ -154,7 +154,8 @@ struct BackupWriter {
             faceCount: faceCount,
             slices: slices,
             blocks: slices.indices.flatMap { kept[$0] ?? blocks[$0] ?? [] },
-            codebook: codebook
+            codebook: codebook,
+            loss: begun.loss
         )
         let name = BackupName.make(
             collection: collection.name,

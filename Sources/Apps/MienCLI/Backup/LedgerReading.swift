@@ -27,10 +27,7 @@ enum LedgerReading {
         let isOwn = manifest.map { $0.collection.id == id } ?? true
         if let manifest, isOwn { since = min(since, manifest.created) }
         // What a shard has lost that was given up, it may have lost of its ledger.
-        let lost = try await calling { () async throws(MienClientError) in
-            try await client.latestLoss(of: collection.options.name)
-        }
-        if let lost { since = max(since, lost) }
+        if let lost = try await latestLoss(of: collection, client) { since = max(since, lost) }
         let filter = manifest.map { ErasureFilter(for: $0) }
         var erasures = GatheredErasures()
         var keyMark: UInt128?
@@ -61,6 +58,9 @@ enum LedgerReading {
             guard keyMark != nil else { throw failure }
             since = max(since, until)
         }
+        // One may have been accepted while they were read.
+        if let lost = try await latestLoss(of: collection, client) { since = max(since, lost) }
+        try await collection.checkHasName(client)
         return ErasureLedger(
             collection: id,
             name: collection.options.name,
@@ -69,6 +69,16 @@ enum LedgerReading {
             until: until,
             erasures: erasures.all()
         )
+    }
+
+    /// When faces of a collection were last given up, be they back or not.
+    private static func latestLoss(
+        of collection: CollectionInfo,
+        _ client: MienClient
+    ) async throws(CommandFailure) -> Timestamp? {
+        try await calling { () async throws(MienClientError) in
+            try await client.latestLoss(of: collection.options.name)
+        }
     }
 
     /// Of how many shards at once the key is asked.
@@ -211,13 +221,23 @@ enum LedgerReading {
         let brief = MienClient.CallOptions(timeout: .seconds(10), retryDuration: .seconds(10))
         let reader = isGapAccepted ? client.with(calls: brief) : client
         let gapConsole = isGapAccepted ? console : nil
+        // When the ledger of the collection that was backed up was read from it.
+        var readHere: Timestamp?
+        func note(_ ledger: ErasureLedger) {
+            if ledger.collection == manifest.collection.id { readHere = ledger.until }
+        }
         if sources.isEmpty {
             for collection in collections where collection.restoredFrom == nil {
                 do throws(CommandFailure) {
                     guard try await keyMark(of: collection, reader) == mark else { continue }
-                    filter.add(
-                        try await ledger(of: collection, reader, for: manifest, passingOverShards: gapConsole)
+                    let ledger = try await self.ledger(
+                        of: collection,
+                        reader,
+                        for: manifest,
+                        passingOverShards: gapConsole
                     )
+                    filter.add(ledger)
+                    note(ledger)
                 } catch {
                     let sentence =
                         "what was deleted from \(collection.options.name) since is not known, if it is the collection "
@@ -234,6 +254,7 @@ enum LedgerReading {
             } else if let collection = collections.first(where: { $0.options.name == source }) {
                 do throws(CommandFailure) {
                     ledger = try await self.ledger(of: collection, reader, for: manifest, passingOverShards: gapConsole)
+                    note(ledger)
                 } catch {
                     let sentence = "what was deleted from \(source) since is not known"
                     guard isGapAccepted else { throw error }
@@ -252,10 +273,9 @@ enum LedgerReading {
             }
             filter.add(ledger)
         }
-        let now = Timestamp(milliseconds: TimeText.milliseconds)
         if let known = filter.knownUntil {
-            // A ledger that was just read is whole.
-            if now.milliseconds - known.milliseconds > 300_000 {
+            // One that was just read is whole; a file of a minute ago lacks what was deleted in that minute.
+            if readHere.map({ known < $0 }) ?? true {
                 console.warn(
                     "the ledger of the collection that was backed up ends at \(text(known)): faces that were deleted "
                         + "from it after that come back"

@@ -47,7 +47,8 @@ struct PointInTime {
         return Timestamp(milliseconds: milliseconds)
     }
 
-    /// The newest backup that the moment can be come to from, and what has to be done after it.
+    /// The newest backup that the moment can be come to from, and what has to be done after it. Writes are those of the
+    /// collection that the newest backup is of: one that had the name before numbered its own.
     ///
     /// - Parameters:
     ///   - backup: the one to begin with; nil for any.
@@ -57,23 +58,22 @@ struct PointInTime {
         of collection: String,
         in store: any BackupStore
     ) async throws(CommandFailure) -> (entry: BackupCatalogue.Entry, plan: ArchivePlan) {
-        var names = [String]()
+        var candidates: [BackupCatalogue.Candidate] = []
         if let backup {
-            names = [backup]
+            let named = try await BackupCatalogue.choose(backup, of: collection, in: store)
+            candidates = [.init(name: backup, manifest: .success(named.manifest))]
         } else {
-            let all = try await keeping { () async throws(BackupError) in try await store.backups() }
-            names = all.reversed().filter { BackupName.mayBe($0, ofCollection: collection) }
+            candidates = try await BackupCatalogue.candidates(of: collection, in: store)
         }
+        var newest: CollectionID?
         var chains: [CollectionID: ArchiveChain] = [:]
         var moments: [ClosedRange<Timestamp>] = []
         var refusal: ArchiveRefusal?
-        for name in names {
-            let entry = BackupCatalogue.Entry(
-                name: name,
-                manifest: try await keeping { () async throws(BackupError) in try await store.manifest(of: name) }
-            )
-            guard backup != nil || entry.collection == collection else { continue }
+        for candidate in candidates {
+            let entry = try candidate.entry()
             let id = entry.manifest.collection.id
+            newest = newest ?? id
+            if case .sequences = self.target, id != newest { continue }
             if chains[id] == nil {
                 chains[id] = try await keeping { () async throws(BackupError) in
                     try await ArchiveChain.read(id, in: store)
@@ -94,7 +94,7 @@ struct PointInTime {
         guard let refusal else {
             throw CommandFailure(
                 .no,
-                names.isEmpty
+                candidates.isEmpty
                     ? "\(store.place) has no backup of a collection '\(collection)'"
                     : "\(store.place) has no archived log of '\(collection)': only a backup's own moment can be "
                         + "restored; set coordinator.archive.place, and make a backup"
