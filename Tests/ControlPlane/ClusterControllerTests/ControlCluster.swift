@@ -65,14 +65,17 @@ final class ControlCluster: Sendable {
 
     /// One of several coordinators that share a store, which it closes.
     ///
-    /// - Parameter archive: nil where logs are not archived.
+    /// - Parameters:
+    ///   - archive: nil where logs are not archived.
+    ///   - pause: how long it is doing something else once it has read the records.
     static func start(
         at path: String,
         sharing store: any MetadataStore,
         token: String,
-        archive: ArchiveLedger? = nil
+        archive: ArchiveLedger? = nil,
+        pause: Duration = .zero
     ) async throws -> ControlCluster {
-        try await ControlCluster(path: path, port: 0, token: token, store: store, archive: archive)
+        try await ControlCluster(path: path, port: 0, token: token, store: store, archive: archive, pause: pause)
     }
 
     /// Stops the coordinator and starts another on the same folder and port.
@@ -98,6 +101,7 @@ final class ControlCluster: Sendable {
         token: String,
         store shared: (any MetadataStore)? = nil,
         archive: ArchiveLedger? = nil,
+        pause: Duration = .zero,
         codebookReader: CodebookReader? = nil,
         options: ControllerOptions = ControlCluster.options
     ) async throws {
@@ -107,10 +111,14 @@ final class ControlCluster: Sendable {
         logger.logLevel = .critical
         let folder = try await CoordinatorFolder.open(at: path, records: shared == nil ? .here : .elsewhere)
         let store = shared ?? folder.store
+        let began = ContinuousClock.now
+        let records = try await ClusterRecords.load(from: store)
+        if pause > .zero { try await Task.sleep(for: pause) }
         let controller = ClusterController(
             node: folder.store.node,
             store: store,
-            records: try await ClusterRecords.load(from: store),
+            records: records,
+            readFrom: began,
             codebooks: folder.codebooks,
             clients: WorkerClients(token: token, tls: nil, agent: "coordinator"),
             group: group,

@@ -14,6 +14,8 @@ final class FakeControlWorker: Sendable {
     struct State: Sendable {
         var replicas: [ShardID: WorkerReport.Replica] = [:]
         var copyRefusals: [WorkerReport.CopyRefusal] = []
+        /// Shards whose replica here waits for the disk.
+        var stuckShards: [ShardID] = []
         /// Shards that it makes to take others' place, which it has at once, and what they are made from.
         var successors: [ShardID: [UInt32]] = [:]
         var trainings: [WorkerReport.Training] = []
@@ -139,6 +141,7 @@ final class FakeControlWorker: Sendable {
                 report: WorkerReport(
                     replicas: Array(state.replicas.values),
                     copyRefusals: state.copyRefusals,
+                    stuckShards: state.stuckShards,
                     successors: state.successors.map { state.successor($0, from: $1) },
                     trainings: state.trainings,
                     residentByteCount: 11,

@@ -27,6 +27,8 @@ final class FaultyStore: MetadataStore {
         var overtakes: (@Sendable ([MetadataChange]) -> [MetadataChange])?
         /// What listings are from, until a commit finds that something else is there.
         var listing: MetadataListing?
+        /// Listings of everything wait.
+        var holdsReadings = false
         /// What the competitor for the lease is told.
         var standing = LeaseStanding.held(fence: nil)
     }
@@ -34,6 +36,7 @@ final class FaultyStore: MetadataStore {
     let store: EmbeddedMetadataStore
     private let faults = Mutex(Faults())
     private let hasHeld = Mutex(false)
+    private let readings = Mutex(0)
     private let told = Mutex<(@Sendable (LeaseStanding) -> Void)?>(nil)
 
     /// Whether nobody else commits to it.
@@ -47,6 +50,9 @@ final class FaultyStore: MetadataStore {
     var failedDeletionCount: Int { faults.withLock(\.failedDeletions) }
 
     static let reason = "The store is away."
+
+    /// Listings of everything that were begun.
+    var readingCount: Int { readings.withLock(\.self) }
 
     /// Whether a commit has had to wait.
     var hasHeldCommit: Bool { hasHeld.withLock(\.self) }
@@ -71,6 +77,12 @@ final class FaultyStore: MetadataStore {
 
     func list(prefix: String) async throws(MetadataError) -> MetadataListing {
         try check()
+        if prefix.isEmpty {
+            readings.withLock { $0 += 1 }
+            while faults.withLock(\.holdsReadings), !Task.isCancelled {
+                try? await Task.sleep(for: .milliseconds(5))
+            }
+        }
         if let listing = faults.withLock(\.listing) {
             let records = listing.records.filter { $0.key.hasPrefix(prefix) }
             return MetadataListing(records: records, revision: listing.revision)

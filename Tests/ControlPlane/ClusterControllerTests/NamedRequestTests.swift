@@ -83,4 +83,20 @@ struct NamedRequestTests {
             #expect(settled.losses.isEmpty && settled.latest == now)
         }
     }
+
+    /// Another coordinator may have recorded one, over which no ledger of erasures is whole.
+    @Test func whoCannotReadTheRecordsTellsNothingOfLosses() async throws {
+        try await ControlCluster.withFaultyStore(at: shared, own: own, workers: 1) { store, cluster, _ in
+            try await cluster.create("people", shards: 1)
+            let request = ReadLosses(collection: "people")
+            let known = try await losses(request, cluster)
+            #expect(known.losses.isEmpty)
+            store.set { $0.isAway = true }
+            let failure = await #expect(throws: WireStatus.self) { try await losses(request, cluster) }
+            #expect(failure?.code == .unavailable)
+            store.set { $0.isAway = false }
+            let again = try await losses(request, cluster)
+            #expect(again.losses.isEmpty)
+        }
+    }
 }

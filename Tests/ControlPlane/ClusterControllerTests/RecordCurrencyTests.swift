@@ -36,6 +36,14 @@ struct RecordCurrencyTests {
         #expect(currency.age(now: .seconds(20)) == .zero)
     }
 
+    @Test func recordsThatWereReadBeforeTheStartAreOlderThanThat() {
+        let shared = RecordCurrency(isExclusive: false, confirmed: .seconds(-2))
+        #expect(shared.age(now: .zero) == .seconds(2) && shared.age(now: .seconds(1)) == .seconds(3))
+        // Nobody can have changed them since.
+        let exclusive = RecordCurrency(isExclusive: true, confirmed: .seconds(-2))
+        #expect(exclusive.age(now: .seconds(1)) == .zero)
+    }
+
     @Test func ofASharedStoreOnlyTheStartOfAReadCounts() {
         var currency = RecordCurrency(isExclusive: false)
         #expect(currency.age(now: .seconds(5)) == .seconds(5))

@@ -53,6 +53,28 @@ struct ReplicatedCollectionTests {
         }
     }
 
+    @Test func theStatusNamesShardsWhoseReplicasDiffer() async throws {
+        try await withCluster(workers: 2) { _, cluster, workers in
+            try await cluster.create("people", shards: 2, replicationFactor: 2)
+            let shards = workers[0].shards
+            try #require(shards.count == 2)
+            func report(_ digests: [UInt64]) {
+                for (worker, digest) in zip(workers, digests) {
+                    worker.state.withLock {
+                        $0.replicas[shards[1]]!.checkpoint = WorkerReport.Checkpoint(sequence: 9, digest: digest)
+                    }
+                }
+            }
+            #expect(try await cluster.status().differentShards.isEmpty)
+            report([1, 2])
+            try await eventually("it is told that they differ") {
+                try await cluster.status().differentShards == [shards[1]]
+            }
+            report([2, 2])
+            try await eventually("it is told no longer") { try await cluster.status().differentShards.isEmpty }
+        }
+    }
+
     @Test func tooFewWorkersForTheCopiesAreCounted() async throws {
         try await withCluster(workers: 2) { _, cluster, _ in
             let status = await #expect(throws: WireStatus.self) {

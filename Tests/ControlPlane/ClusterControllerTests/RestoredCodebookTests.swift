@@ -2,6 +2,8 @@ import ClusterController
 import ClusterModel
 import ClusterState
 import FaceModel
+import Foundation
+import Synchronization
 import Testing
 import WireProtocol
 import WireTransport
@@ -99,6 +101,37 @@ struct RestoredCodebookTests {
             let older = [1] + [UInt8](repeating: 7, count: 999)
             try await restore(older, Self.summary(), in: cluster)
             #expect(try await cluster.describe("again").codebook == Self.summary(generation: 2))
+        }
+    }
+
+    /// Whoever begins to steer removes what no record names, and the record of this one is on its way.
+    @Test func aCodebookThatIsBeingRecordedStaysWhenSteeringBeginsAnew() async throws {
+        let (shared, own) = (TemporaryFolder(), TemporaryFolder())
+        try await ControlCluster.withFaultyStore(at: shared, own: own, workers: 1) { store, cluster, workers in
+            try await begin(cluster)
+            let bytes = [1] + [UInt8](repeating: 7, count: 999)
+            let folder = "\(own.path)/codebooks"
+            func files() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: folder) }
+            store.set { $0.holds = { changes in changes.contains { $0.key.hasPrefix("collection/") } } }
+            async let sent = Result { try await restore(bytes, Self.summary(), in: cluster) }
+            try await eventually("its commit waits") { try store.hasHeldCommit && files().count == 1 }
+            // As if an earlier term had left it: it is gone once steering has begun anew.
+            let left = String(repeating: "0", count: 64) + ".codebook"
+            #expect(FileManager.default.createFile(atPath: "\(folder)/\(left)", contents: nil))
+            var isHeld = true
+            try await eventually("steering has begun anew") {
+                isHeld.toggle()
+                let standing = isHeld ? LeaseStanding.held(fence: nil) : .waiting
+                store.set { $0.standing = standing }
+                return try !files().contains(left)
+            }
+            store.set { faults in
+                faults.standing = .held(fence: nil)
+                faults.holds = nil
+            }
+            try await sent.get()
+            #expect(try files().count == 1)
+            #expect(workers[0].state.withLock { $0.installed.values.map { $0 } == [bytes] })
         }
     }
 

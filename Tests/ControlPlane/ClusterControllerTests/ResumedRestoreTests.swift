@@ -11,13 +11,14 @@ import WireTransport
 struct ResumedRestoreTests {
     private static let slices = [UInt128(5)] + [UInt128](repeating: 0, count: ReplicaVerified.sliceCount - 1)
 
-    private func begin(_ cluster: ControlCluster) async throws(WireStatus) {
+    private func begin(_ cluster: ControlCluster, loss: Timestamp? = nil) async throws(WireStatus) {
         _ = try await cluster.client.call(
             BeginRestore(
                 configuration: ControlCluster.configuration("people", shards: 1),
                 backup: "people-1",
                 epoch: Epoch(3),
-                erasureKey: ErasureKey(high: 1, low: 2)
+                erasureKey: ErasureKey(high: 1, low: 2),
+                loss: loss
             ),
             deadline: .after(.seconds(20))
         )
@@ -70,6 +71,28 @@ struct ResumedRestoreTests {
     private func refuseTheEnd(on worker: FakeControlWorker) {
         worker.state.withLock {
             $0.refusal = { if case .shardRestore = $0 { WireStatus(.invalidRequest, "Not now.") } else { nil } }
+        }
+    }
+
+    /// Where on the ring nobody may know any more.
+    @Test func whatABackupLacksItsCollectionHasLost() async throws {
+        try await withCluster(workers: 1) { _, cluster, workers in
+            let never = await #expect(throws: WireStatus.self) {
+                try await begin(cluster, loss: Timestamp(milliseconds: .max))
+            }
+            #expect(never?.code == .invalidRequest)
+            let loss = Timestamp(milliseconds: 1_790_000_000_000)
+            find(3, on: workers[0])
+            // Once more, as when the command is given again.
+            for _ in 0..<2 { try await begin(cluster, loss: loss) }
+            _ = try await finish(cluster)
+            let read = ReadLosses(collection: "people")
+            let list = try await cluster.client.call(read, deadline: .after(.seconds(20)))
+            #expect(list.losses == [.init(range: .all, time: loss)] && list.latest == loss)
+            #expect(Array(cluster.controller.shardMap.lossy.values) == [loss])
+            let settling = ReadLosses(collection: "people", isSettling: true, settled: list.losses)
+            let left = try await cluster.client.call(settling, deadline: .after(.seconds(20)))
+            #expect(left.losses.isEmpty && cluster.controller.shardMap.lossy.isEmpty)
         }
     }
 

@@ -58,6 +58,22 @@ struct RivalCoordinatorTests {
         }
     }
 
+    @Test func aWorkerThatRefusedAndIsGoneIsWaitedForNoMore() async throws {
+        var options = ControlCluster.options
+        // As long as any worker is waited for.
+        options.rivalPatience = .zero
+        try await withCluster(workers: 2, options: options) { _, cluster, workers in
+            let run = try await run(heardBy: workers[0])
+            workers[0].state.withLock { $0.standing = .refuses(run: run, follows: elsewhere) }
+            try await eventually("it is noticed") { !cluster.controller.isController }
+            await workers[0].stop()
+            try await eventually("it goes on without that worker") { cluster.controller.isController }
+            #expect(cluster.controller.storeProblem == nil)
+            try await cluster.create("people", shards: 1)
+            #expect(workers[1].shards.count == 1)
+        }
+    }
+
     @Test func aWorkerThatGoesByAnotherRunIsNotSteeredBeforeItKnowsOfThisOne() async throws {
         try await withCluster(workers: 1) { _, cluster, workers in
             let run = try await run(heardBy: workers[0])
@@ -93,9 +109,32 @@ struct RivalCoordinatorTests {
         _ rivals: inout Rivals,
         _ standing: CoordinatorStanding,
         from worker: NodeID,
-        run: NodeID?
+        run: NodeID?,
+        now: Duration = .zero
     ) -> Bool {
-        rivals.heard(standing, from: worker, run: run)
+        rivals.heard(standing, from: worker, run: run, now: now)
+    }
+
+    private func forgotten(_ rivals: inout Rivals, now: Duration) -> [NodeID] { rivals.forget(now: now) }
+
+    @Test func whoeverRefusedIsForgottenOnceItWasNotHeardForLong() {
+        let (run, other) = (NodeID(high: 1, low: 1), NodeID(high: 1, low: 2))
+        let (first, second) = (NodeID(high: 2, low: 1), NodeID(high: 2, low: 2))
+        var rivals = Rivals(patience: .seconds(60))
+        for worker in [first, second] {
+            #expect(!hears(&rivals, .refuses(run: run, follows: elsewhere), from: worker, run: run, now: .seconds(5)))
+        }
+        // Whatever it says: it is there.
+        #expect(!hears(&rivals, .follows(run: other), from: second, run: run, now: .seconds(30)))
+        #expect(forgotten(&rivals, now: .seconds(65)).isEmpty)
+        #expect(rivals.addresses.count == 2)
+        #expect(forgotten(&rivals, now: .seconds(66)) == [first])
+        #expect(rivals.addresses == [second: elsewhere] && rivals.areThere)
+        #expect(forgotten(&rivals, now: .seconds(91)) == [second])
+        #expect(!rivals.areThere)
+        // It was not gone, and refuses still.
+        #expect(!hears(&rivals, .refuses(run: run, follows: elsewhere), from: first, run: run, now: .seconds(99)))
+        #expect(rivals.areThere)
     }
 
     @Test func aWorkerThatRefusedIsWaitedForUntilItGoesByThisOne() {

@@ -197,6 +197,64 @@ struct SeveralCoordinatorsTests {
         await second.stop()
     }
 
+    /// The record is the store's, and the bytes are with the coordinator that recorded it alone: the other takes them
+    /// again, and does not say that all is done before.
+    @Test func aRestoredCodebookThatNoWorkerHasIsTakenAgain() async throws {
+        let codebook = (0..<503).map { UInt8(truncatingIfNeeded: $0 &* 37) }
+        let (first, second, workers) = try await startBoth(workers: 2)
+        let begin = BeginRestore(
+            configuration: ControlCluster.configuration("again", shards: 2),
+            backup: "people-1",
+            epoch: Epoch(1),
+            erasureKey: ErasureKey(high: 1, low: 2)
+        )
+        _ = try await second.client.call(begin, deadline: .after(.seconds(60)))
+        for worker in workers {
+            worker.state.withLock {
+                $0.refusal = { if case .installCodebook = $0 { WireStatus(.storageFull, "No room.") } else { nil } }
+            }
+        }
+        let request = RestoreCodebook(
+            collection: "again",
+            backup: "people-1",
+            origin: CodebookOrigin(cause: .growth, faceCount: 1200),
+            digest: CodebookFiles.digest(of: codebook),
+            summary: CollectionDescription.Codebook(
+                generation: 1,
+                codedDimension: 64,
+                codeByteCount: 2,
+                listCount: 9,
+                energyShare: 0.875,
+                sampleCount: 77,
+                calibrationProbeCount: 19,
+                calibration: [.init(leastSimilarity: 0.5, recall: 0.99, visitedShare: 0.25)]
+            ),
+            slice: CodebookSlice(totalByteCount: UInt64(codebook.count), offset: 0, bytes: codebook)
+        )
+        // The same one says it again, and has the file for it.
+        for _ in 0..<2 {
+            await #expect(throws: WireStatus.self) {
+                try await second.client.call(request, deadline: .after(.seconds(60)))
+            }
+        }
+        try await eventually("the other knows that there is one") {
+            (try? await first.describe("again"))?.codebook != nil
+        }
+        #expect(try codebookFiles(0).isEmpty)
+        #expect(try codebookFiles(1).count == 1)
+        await second.stop()
+        for worker in workers { worker.state.withLock { $0.refusal = nil } }
+
+        _ = try await first.client.call(request, deadline: .after(.seconds(60)))
+        #expect(workers.contains { $0.state.withLock { $0.installed.values.contains(codebook) } })
+        #expect(try codebookFiles(0).count == 1)
+        try await eventually("every replica has it") {
+            workers.allSatisfy { $0.state.withLock { $0.installed.values.map { $0 } == [codebook] } }
+        }
+        for worker in workers { await worker.stop() }
+        await first.stop()
+    }
+
     /// A coordinator of an earlier version holds the lease while one of a later version writes what it cannot read.
     @Test func aControllerThatCannotReadARecordLeavesTheLeaseToOneThatCan() async throws {
         let key = "operation/\(OperationID.random())"

@@ -2,6 +2,7 @@ import ClusterController
 import ClusterModel
 import ClusterState
 import FaceModel
+import Observability
 import Synchronization
 import Testing
 import WireProtocol
@@ -36,6 +37,22 @@ struct StoreFaultTests {
             #expect(try await cluster.status().collections.isEmpty)
             let failure = await #expect(throws: WireStatus.self) { try await cluster.delete("people") }
             #expect(failure?.code == .notFound)
+        }
+    }
+
+    /// What a coordinator does not know is refused for good only when it surely is not there.
+    @Test func recordsThatCannotBeReadAnewAreNotTakenForTheNewest() async throws {
+        try await withFaultyStore { store, cluster, _ in
+            let controller = cluster.controller
+            func isNewest() async -> Bool {
+                let asked = ContinuousClock.now
+                await controller.refresh()
+                return controller.knowsRecords(asOf: asked)
+            }
+            let isNewestAtFirst = await isNewest()
+            store.set { $0.isAway = true }
+            let isNewestWhileAway = await isNewest()
+            #expect(isNewestAtFirst && !isNewestWhileAway)
         }
     }
 
@@ -181,10 +198,19 @@ struct StoreFaultTests {
             try await cluster.create("people", shards: 2)
             try await eventually("it is established") { try await isEstablished("people", in: store) }
             let map = cluster.controller.shardMap
+            let registry = MetricRegistry()
+            registry.collect { cluster.controller.collect(into: &$0) }
+            func isTold(problem: Int, controller: Int) -> Bool {
+                let told = registry.rendered()
+                return told.contains("mien_metadata_problem \(problem)\n")
+                    && told.contains("mien_controller \(controller)\n")
+            }
+            #expect(isTold(problem: 0, controller: 1))
             store.set { faults in
                 faults.isAway = true
                 faults.standing = .unreachable(reason: FaultyStore.reason)
             }
+            #expect(isTold(problem: 1, controller: 0))
             for name in ["people", "others"] {
                 let failure = await #expect(throws: WireStatus.self) {
                     if name == "people" {
@@ -208,6 +234,7 @@ struct StoreFaultTests {
             store.set { $0 = .init() }
             try await cluster.create("others", shards: 1)
             #expect(cluster.controller.storeProblem == nil)
+            #expect(isTold(problem: 0, controller: 1))
             #expect(try await cluster.status().storeProblem == nil)
             #expect(worker.shards.count == 3)
         }

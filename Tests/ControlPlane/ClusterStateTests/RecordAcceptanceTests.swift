@@ -114,7 +114,7 @@ struct RecordAcceptanceTests {
             #expect(record.losses == [AcceptedLoss(range: placement.range, time: now)])
             var metadata = view.metadata
             metadata.collections[record.collection.id] = record
-            #expect(metadata.shardMap.lossy == [record.collection.id])
+            #expect(metadata.shardMap.lossy == [record.collection.id: now])
             // A ledger of erasures is whole from then on only, be the faces back or not.
             #expect(record.latestLoss == now)
             record.settleLosses { _ in true }

@@ -479,4 +479,75 @@ struct RolloutPlannerTests {
         ledger.observe(held, limits: .init(), now: .seconds(300))
         #expect(ledger.pace(of: id) == nil)
     }
+
+    /// Coding again stands still, and faces come all the while, which are coded by the new codebook at once.
+    @Test func enrolmentsAreNoProgressOfARollout() {
+        var record = record
+        record.codebook = ClusterScript.codebook(2)
+        var ledger = OperationLedger()
+        func look(at second: Int, left: UInt64) {
+            let reports = reports(
+                record,
+                generation: 2,
+                older: [first: left, self.second: left],
+                faceCount: 1000 + 100 * UInt64(second)
+            )
+            ledger.observe(view(record, reports, rollout()), limits: .init(), now: .seconds(second))
+        }
+        for second in 0...61 { look(at: second, left: 500) }
+        #expect(ledger.stalledRollouts(now: .seconds(61)) == [id])
+        #expect(ledger.longestSilence(now: .seconds(61)) == .seconds(61))
+        #expect(ledger.pace(of: id)?.rowsPerSecond == 0)
+        for second in 62...64 { look(at: second, left: 500 - 10 * UInt64(second - 61)) }
+        #expect(ledger.pace(of: id)?.changed == .seconds(64))
+        #expect((ledger.pace(of: id)?.rowsPerSecond ?? 0) > 0)
+    }
+
+    /// A worker that ends and starts again and again codes nothing, though what is known of it changes.
+    @Test func aReplicaThatComesBackIsNoProgressOfARollout() {
+        var record = record
+        record.codebook = ClusterScript.codebook(2)
+        let reports = reports(record, generation: 2, older: [first: 300, second: 400])
+        let both = view(record, reports, rollout())
+        var without = both
+        without.liveWorkers = [first]
+        var ledger = OperationLedger()
+        for second in 0...61 {
+            ledger.observe(second.isMultiple(of: 2) ? both : without, limits: .init(), now: .seconds(second))
+        }
+        #expect(ledger.stalledRollouts(now: .seconds(61)) == [id])
+        #expect(ledger.pace(of: id)?.rowsPerSecond == 0)
+    }
+
+    @Test func aTrainingThatWaitsForItsTurnDoesNotStandStill() {
+        let record = record
+        let share = TrainingProgress(stage: .centroids, share: 0.5)
+        let collection = CollectionID(high: 0, low: 2)
+        let other = TrainingObservation(
+            collection: collection,
+            generation: 1,
+            state: .running(TrainingObservation.Progress(share, elapsed: .seconds(3)))
+        )
+        var reports = reports(record, generation: 1)
+        reports[first]!.trainings = [other, training(.running(nil))]
+        func ledger(behind state: OperationState) -> OperationLedger {
+            let before = Operation(
+                id: OperationID(high: 1, low: 2),
+                kind: .rollout(CodebookRollout(collection: collection, generation: 1, cause: .first)),
+                state: state,
+                created: Timestamp(milliseconds: 1)
+            )
+            let view = view(record, reports, rollout(), before)
+            var ledger = OperationLedger()
+            for second in 0...120 { ledger.observe(view, limits: .init(), now: .seconds(second)) }
+            return ledger
+        }
+        let queued = ledger(behind: .running)
+        #expect(queued.stalledRollouts(now: .seconds(120)).isEmpty)
+        #expect(queued.longestSilence(now: .seconds(120)) == .zero)
+        // Behind one that somebody has paused its turn does not come.
+        let held = ledger(behind: .paused)
+        #expect(held.stalledRollouts(now: .seconds(120)) == [id])
+        #expect(held.longestSilence(now: .seconds(120)) == .seconds(120))
+    }
 }

@@ -17,6 +17,8 @@ import WireTransport
         let losesHolds = Mutex(false)
         /// Set when there is no room for a snapshot of the second shard.
         let lacksRoom = Mutex(false)
+        /// By how much the epochs are higher that the workers go by.
+        let epochRise = Mutex<UInt64>(0)
         /// Shards whose snapshots were released.
         let released = Mutex<[ShardID]>([])
         let cluster: FakeCluster
@@ -43,9 +45,8 @@ import WireTransport
                             call.fail(status)
                         } else {
                             let key = ErasureKey(high: 1, low: 2)
-                            call.reply(
-                                ShardCut(worker: node, epoch: request.route.epoch, sequence: 5, erasureKey: key)
-                            )
+                            let epoch = Epoch(request.route.epoch.number + epochRise.withLock(\.self))
+                            call.reply(ShardCut(worker: node, epoch: epoch, sequence: 5, erasureKey: key))
                         }
                     case .releaseSnapshot(let request):
                         released.withLock { $0.append(request.route.shard) }
@@ -153,6 +154,31 @@ import WireTransport
             #expect(holdCount == 9)
             let released = cuts.released.withLock(\.self)
             #expect(Set(released) == Set(cluster.shards))
+        }
+    }
+
+    @Test func aBackupSaysWhenFacesWereGivenUpThatItMayLack() async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            let cuts = Cuts(on: cluster)
+            let whole = try await cuts.begin()
+            #expect(whole.loss == nil)
+            // Primaries tell of a decree that this coordinator has not heard of: when it was nobody says.
+            cuts.epochRise.withLock { $0 = Epoch.leap }
+            let began = Timestamp.wallClock
+            let untold = try await cuts.begin()
+            #expect(untold.loss.map { $0 >= began } == true)
+            let time = Timestamp(milliseconds: 7)
+            cluster.source.state.withLock { state in
+                state.map = ShardMap(
+                    epoch: state.map.epoch,
+                    collections: [cluster.collection],
+                    placements: state.map.placements,
+                    addresses: state.map.addresses,
+                    lossy: [cluster.collection.id: time]
+                )
+            }
+            let told = try await cuts.begin()
+            #expect(told.loss == time)
         }
     }
 

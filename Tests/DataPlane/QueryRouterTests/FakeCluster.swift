@@ -190,6 +190,8 @@ final class FakeSource: ShardMapSource {
     struct State: Sendable {
         var map: ShardMap
         var afterRefresh: ShardMap?
+        /// Whether what there is now can be read.
+        var isReadable = true
         var refreshCount = 0
         var presences: [NodeID: WorkerPresence] = [:]
         var faceCounts: [ShardID: UInt64] = [:]
@@ -204,10 +206,11 @@ final class FakeSource: ShardMapSource {
 
     var current: ShardMap { state.withLock { $0.map } }
 
-    func refresh() async {
+    func refresh() async -> Bool {
         state.withLock {
             $0.refreshCount += 1
-            if let map = $0.afterRefresh { $0.map = map }
+            if $0.isReadable, let map = $0.afterRefresh { $0.map = map }
+            return $0.isReadable
         }
     }
 

@@ -14,7 +14,7 @@ import WireTransport
 /// What carries logs to an archive: each entry once, and what is listed is there, whatever fails on the way.
 @Suite struct LogArchiverTests {
     /// The logs of all shards, as their primaries give them: entries of one byte, one a millisecond.
-    private final class Logs: Sendable {
+    final class Logs: Sendable {
         struct State {
             var lastSequence: UInt64 = 0
             /// Entries up to it are forgotten.
@@ -76,7 +76,7 @@ import WireTransport
     }
 
     /// Objects in memory, and a place that can fail.
-    private final class MemoryStore: BackupStore {
+    final class MemoryStore: BackupStore {
         let objects = Mutex<[String: [UInt8]]>([:])
         let isAway = Mutex(false)
         /// Writes that were refused.
@@ -107,7 +107,6 @@ import WireTransport
         func remove(_ name: String) { objects.withLock { $0[name] = nil } }
         func removePartial() -> Int { 0 }
         func close() async {}
-        func lock() async throws(BackupError) {}
         func unlock() async {}
     }
 
@@ -142,7 +141,6 @@ import WireTransport
 
         func removePartial() async throws(BackupError) -> Int { 0 }
         func close() async {}
-        func lock() async throws(BackupError) {}
         func unlock() async {}
     }
 
@@ -159,11 +157,10 @@ import WireTransport
         func remove(_ name: String) throws(BackupError) { throw Self.failure }
         func removePartial() throws(BackupError) -> Int { throw Self.failure }
         func close() async {}
-        func lock() async throws(BackupError) {}
         func unlock() async {}
     }
 
-    private static func archiver(
+    static func archiver(
         _ cluster: FakeCluster,
         _ store: any BackupStore,
         _ ledger: ArchiveLedger? = nil,
@@ -192,13 +189,13 @@ import WireTransport
             .flatMap { Double($0.split(separator: " ").last ?? "") } ?? -1
     }
 
-    private static func metric(_ cluster: FakeCluster, _ name: String) -> Int {
+    static func metric(_ cluster: FakeCluster, _ name: String) -> Int {
         cluster.metrics.rendered().split(separator: "\n").first { $0.hasPrefix(name + " ") }
             .flatMap { Int($0.split(separator: " ").last ?? "") } ?? -1
     }
 
     /// Runs an archiver until the archive has come so far, and ends it.
-    private static func run(
+    static func run(
         _ archiver: LogArchiver,
         until isDone: () async throws -> Bool
     ) async throws {
@@ -214,7 +211,7 @@ import WireTransport
     }
 
     /// The last sequence of each shard that is archived, by a list whose segments are all there and what it says.
-    private static func ends(_ cluster: FakeCluster, _ store: MemoryStore) async throws -> [UInt32: UInt64] {
+    static func ends(_ cluster: FakeCluster, _ store: MemoryStore) async throws -> [UInt32: UInt64] {
         guard let chain = try await ArchiveChain.read(cluster.collection.id, in: store) else { return [:] }
         for line in chain.lines {
             for run in line.runs {
@@ -234,7 +231,7 @@ import WireTransport
         )
     }
 
-    private static func serve(_ logs: Logs, in cluster: FakeCluster) {
+    static func serve(_ logs: Logs, in cluster: FakeCluster) {
         for worker in cluster.workers {
             worker.setScript { request, call in
                 guard case .readLog(let request) = request else { return false }

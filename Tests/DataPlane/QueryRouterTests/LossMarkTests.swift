@@ -29,7 +29,7 @@ struct LossMarkTests {
             collections: [cluster.collection],
             placements: [cluster.collection.id: placements],
             addresses: map.addresses,
-            lossy: isLossy ? [cluster.collection.id] : []
+            lossy: isLossy ? [cluster.collection.id: Timestamp(milliseconds: 7)] : [:]
         )
     }
 

@@ -1,5 +1,6 @@
 import ClusterModel
 import FaceModel
+import NIOCore
 import QueryRouter
 import Synchronization
 import Testing
@@ -151,6 +152,105 @@ struct ReadRoutingTests {
                 } while position != nil && listed.count < 200
                 #expect(listed.count == 60 && Set(listed) == Set((0..<60).map { FakeCluster.face($0) }))
             }
+        }
+    }
+
+    /// The collection is deleted between two pages, and another gets its name: the same faces have other places there.
+    @Test func aListingGoesOnInNoOtherCollectionOfTheName() async throws {
+        try await FakeCluster.run(shardCount: 1) { cluster in
+            func page(after: ListPosition?, of id: CollectionID?) async throws(WireStatus) -> FacePage {
+                try await cluster.router.list(
+                    ListFaces(
+                        collection: "people",
+                        after: after,
+                        limit: 10,
+                        includesEmbeddings: false,
+                        collectionID: id
+                    ),
+                    deadline: .none,
+                    on: cluster.eventLoop
+                )
+            }
+            try await cluster.enrolNumbered(60)
+            let first = try await page(after: nil, of: nil)
+            #expect(first.faces.count == 10 && first.collectionID == cluster.collection.id)
+            let second = try await page(after: first.next, of: first.collectionID)
+            #expect(second.faces.count == 10 && second.collectionID == cluster.collection.id)
+
+            let newer = cluster.namesake(faceCount: 60)
+            let id = try #require(newer.collection(named: "people")).id
+            // Another coordinator has begun a listing of it, and this one has not heard of it yet.
+            cluster.source.state.withLock { $0.isReadable = false }
+            let unknown = await #expect(throws: WireStatus.self) { try await page(after: nil, of: id) }
+            #expect(unknown?.code == .notYet)
+            cluster.source.state.withLock { state in
+                state.isReadable = true
+                state.afterRefresh = newer
+            }
+            #expect(try await page(after: nil, of: id).collectionID == id)
+
+            let refused = await #expect(throws: WireStatus.self) {
+                try await page(after: second.next, of: second.collectionID)
+            }
+            #expect(refused?.code == .invalidRequest)
+            #expect(refused?.message.contains("another has its name") == true)
+            // Who does not say which collection it goes on in is told.
+            #expect(try await page(after: second.next, of: nil).collectionID == id)
+        }
+    }
+
+    /// Two shards answer more than a frame has room for, by what faces take on the wire.
+    @Test func aPageOfSeveralShardsFitsAFrame() async throws {
+        let counts = [3800, 3840]
+        // With every field, so that a face takes on the wire what it counts for.
+        let metadata = FaceMetadata(
+            personID: "p",
+            externalImageID: "e",
+            imageID: "i",
+            boundingBox: BoundingBox(left: 0.1, top: 0.2, width: 0.3, height: 0.4),
+            quality: 50,
+            confidence: 99,
+            created: Timestamp(milliseconds: 5),
+            expires: Timestamp(milliseconds: 6)
+        )
+        let embedding = [Float](repeating: 0.5, count: 526)
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            for (worker, count) in zip(cluster.workers, counts) {
+                worker.setScript { request, call in
+                    guard case .shardList(let list) = request else { return false }
+                    let ids = (0..<UInt64(count)).map { FakeCluster.face($0) }
+                    let left = ids.filter { id in list.after.map { $0 < id } ?? true }
+                    let faces = left.prefix(Int(list.limit)).map { id in
+                        StoredFace(
+                            id: id,
+                            metadata: metadata,
+                            version: FaceVersion(epoch: 1, sequence: 1),
+                            embedding: embedding
+                        )
+                    }
+                    call.reply(FaceList(faces: faces))
+                    return true
+                }
+            }
+            var listed = 0
+            var position: ListPosition?
+            repeat {
+                let page = try await cluster.router.list(
+                    ListFaces(collection: "people", after: position, limit: 10_000, includesEmbeddings: true),
+                    deadline: .none,
+                    on: cluster.eventLoop
+                )
+                let frame = try Frame.encode(
+                    page,
+                    stream: 1,
+                    deadlineMicroseconds: 0,
+                    payloadLimit: UInt32(RouterOptions().frameByteLimit)
+                )
+                #expect(frame.readableBytes > 0)
+                listed += page.faces.count
+                position = page.next
+            } while position != nil && listed < 20_000
+            #expect(listed == counts.reduce(0, +))
         }
     }
 

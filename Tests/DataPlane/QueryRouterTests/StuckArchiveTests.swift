@@ -57,7 +57,6 @@ import WireTransport
 
         func remove(_ name: String) { state.withLock { $0.objects[name] = nil } }
         func removePartial() -> Int { 0 }
-        func lock() {}
         func unlock() {}
     }
 

@@ -262,4 +262,37 @@ struct WriteRoutingTests {
             #expect(answer.outcomes[0].ids == [FakeCluster.face(5)])
         }
     }
+
+    /// Another coordinator knew of a collection that got the name of one that was deleted, and this one does not yet.
+    @Test func aTokenOfACollectionThatGotTheNameWaitsForItsMap() async throws {
+        try await FakeCluster.run(shardCount: 2) { cluster in
+            let old = try await cluster.enrolNumbered(10).token
+            let newer = cluster.namesake(faceCount: 20)
+            let id = try #require(newer.collection(named: "people")).id
+            let before = cluster.workers.map(\.requestCount)
+            func search(_ token: ConsistencyToken) async throws(WireStatus) -> SearchAnswer {
+                var request = FakeCluster.request([FakeCluster.embedding(15)], k: 1, token: token)
+                if token.collection == id { request.embeddingModel = FakeCluster.otherModel }
+                return try await cluster.router.search(
+                    request,
+                    deadline: .after(.seconds(30)),
+                    on: cluster.eventLoop
+                )
+            }
+            let ahead = ConsistencyToken(collection: id, sequences: [0: 1])
+            cluster.source.state.withLock { $0.isReadable = false }
+            let unknown = await #expect(throws: WireStatus.self) { try await search(ahead) }
+            #expect(unknown?.code == .notYet && unknown?.message.contains("not heard of yet") == true)
+            // The newest records know of no such collection.
+            cluster.source.state.withLock { $0.isReadable = true }
+            let foreign = await #expect(throws: WireStatus.self) { try await search(ahead) }
+            #expect(foreign?.code == .invalidRequest)
+            #expect(cluster.workers.map(\.requestCount) == before, "nobody is asked by the older map")
+
+            cluster.source.state.withLock { $0.afterRefresh = newer }
+            #expect(try await search(ahead).outcomes[0].ids == [FakeCluster.face(15)])
+            let gone = await #expect(throws: WireStatus.self) { try await search(old) }
+            #expect(gone?.code == .invalidRequest)
+        }
+    }
 }

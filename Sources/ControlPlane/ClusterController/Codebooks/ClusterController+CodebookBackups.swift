@@ -38,6 +38,9 @@ extension ClusterController {
 
     /// Takes a slice of a backup's codebook; with the last one it becomes that of the collection, and is installed in
     /// every replica that is there.
+    ///
+    /// One that is recorded is acknowledged once a live worker has it. Until then its bytes are with the coordinator
+    /// that recorded it alone, which may be gone: any other takes all slices again.
     func restoreCodebook(
         _ request: RestoreCodebook,
         deadline: WireDeadline
@@ -47,12 +50,16 @@ extension ClusterController {
             throw Self.notFound(request.collection)
         }
         guard record.restoration?.backup == request.backup else { throw Self.notBeingRestored(request) }
-        // Sent before, by a call whose answer was lost.
+        let collection = record.collection.id
+        // Sent before, by a call whose answer was lost, or which ended before any worker had it.
         if let known = record.codebook {
             try Self.check(known, against: request)
-            return Acknowledgement()
+            if known.digest != request.digest || isAtWorker(known, of: collection) { return Acknowledgement() }
+            if try await damage(ofFileOf: known) == nil {
+                try await install(known, of: collection, deadline: deadline)
+                return Acknowledgement()
+            }
         }
-        let collection = record.collection.id
         let restoring = metadata.restoringCollections
         let now = now
         let gathered = try restoredCodebooks.withLock { (gathered) throws(WireStatus) -> [UInt8]? in
@@ -61,7 +68,7 @@ extension ClusterController {
         }
         guard let bytes = gathered else { return Acknowledgement() }
         let summary = try await read(bytes, of: request, dimension: record.collection.configuration.dimension)
-        let digest = try await storeCodebook(bytes)
+        let digest = try await storeUnrecorded(bytes)
         let codebook = CodebookRecord(
             summary.generation,
             request.origin,
@@ -69,9 +76,12 @@ extension ClusterController {
             byteCount: UInt64(bytes.count),
             summary
         )
-        try await change(collection, asController: false) { record in
-            guard record.restoration?.backup == request.backup, record.codebook == nil else { return }
-            record.codebook = codebook
+        do {
+            defer { recordingEnded(of: digest) }
+            try await change(collection, asController: false) { record in
+                guard record.restoration?.backup == request.backup, record.codebook == nil else { return }
+                record.codebook = codebook
+            }
         }
         guard let made = state.withLock({ $0.records.metadata.collections[collection] }) else {
             throw Self.notFound(request.collection)

@@ -18,7 +18,7 @@ extension ClusterController {
         from worker: NodeID
     ) async throws(WireStatus) {
         let (bytes, summary) = try await downloadCodebook(of: collection, generation: generation, from: worker)
-        let digest = try await storeCodebook(bytes)
+        let digest = try await storeUnrecorded(bytes)
         let codebook = CodebookRecord(
             generation,
             origin,
@@ -27,20 +27,23 @@ extension ClusterController {
             summary
         )
         var replaced: [UInt8]?
-        try await commit(asController: true) { records throws(WireStatus) in
-            // From here on the rollout cannot be taken back, and it may just have been.
-            guard var record = records.metadata.collections[collection], record.nextGeneration == generation,
-                let (operation, rollout) = records.metadata.openRollout(of: collection),
-                rollout.generation == generation, operation.state == .running
-            else { return nil }
-            replaced = record.codebook?.digest
-            record.codebook = codebook
-            return (
-                [
-                    records.unchanged(ClusterRecords.collectionKey(collection)),
-                    records.unchanged(ClusterRecords.operationKey(operation.id)),
-                ], [ClusterRecords.put(record)]
-            )
+        do {
+            defer { recordingEnded(of: digest) }
+            try await commit(asController: true) { records throws(WireStatus) in
+                // From here on the rollout cannot be taken back, and it may just have been.
+                guard var record = records.metadata.collections[collection], record.nextGeneration == generation,
+                    let (operation, rollout) = records.metadata.openRollout(of: collection),
+                    rollout.generation == generation, operation.state == .running
+                else { return nil }
+                replaced = record.codebook?.digest
+                record.codebook = codebook
+                return (
+                    [
+                        records.unchanged(ClusterRecords.collectionKey(collection)),
+                        records.unchanged(ClusterRecords.operationKey(operation.id)),
+                    ], [ClusterRecords.put(record)]
+                )
+            }
         }
         guard state.withLock({ $0.records.metadata.collections[collection]?.codebook == codebook }) else {
             return await removeCodebook(digest)
@@ -99,19 +102,9 @@ extension ClusterController {
 
     /// Checks the file before it is sent; a missing or damaged one is fetched from a worker that still has it.
     func ensureCodebookFile(_ codebook: CodebookRecord, of collection: CollectionID) async throws(WireStatus) {
-        let damage: CodebookFileError
-        do throws(CodebookFileError) {
-            return try await disk.run { () throws(CodebookFileError) in
-                try self.codebooks.verify(codebook.digest, byteCount: codebook.byteCount)
-            }
-        } catch .io(let path, let errno) {
-            throw CodebookFileError.io(path: path, errno: errno).wireStatus
-        } catch {
-            damage = error
-        }
+        guard let damage = try await damage(ofFileOf: codebook) else { return }
         logger.error("\(damage)")
-        let now = now
-        let view = state.withLock { $0.view(now: now) }
+        let view = currentView
         for worker in view.liveWorkers.sorted()
         where view.hasCodebook(codebook.generation, of: collection, on: worker) {
             let bytes: [UInt8]
@@ -122,7 +115,7 @@ extension ClusterController {
                 continue
             }
             guard CodebookFiles.digest(of: bytes) == codebook.digest else { continue }
-            _ = try await storeCodebook(bytes)
+            _ = try await onDisk { files throws(CodebookFileError) in try files.store(bytes) }
             logger.info(
                 "codebook fetched again",
                 metadata: [
@@ -134,8 +127,30 @@ extension ClusterController {
         throw WireStatus(
             .unavailable,
             "Codebook \(codebook.generation) of collection \(collection) is not here and no live worker has it; "
-                + "start the worker that trained it, or one that uses it."
+                + "start the worker that trained it, or one that uses it, or restore again what is being restored."
         )
+    }
+
+    /// What is wrong with a codebook's file; nil when it is here and whole.
+    ///
+    /// - Throws: when it cannot be read.
+    func damage(ofFileOf codebook: CodebookRecord) async throws(WireStatus) -> CodebookFileError? {
+        do throws(CodebookFileError) {
+            try await disk.run { () throws(CodebookFileError) in
+                try self.codebooks.verify(codebook.digest, byteCount: codebook.byteCount)
+            }
+            return nil
+        } catch .io(let path, let errno) {
+            throw CodebookFileError.io(path: path, errno: errno).wireStatus
+        } catch {
+            return error
+        }
+    }
+
+    /// Whether a live worker has said that it has a codebook, from which any coordinator can have it.
+    func isAtWorker(_ codebook: CodebookRecord, of collection: CollectionID) -> Bool {
+        let view = currentView
+        return view.liveWorkers.contains { view.hasCodebook(codebook.generation, of: collection, on: $0) }
     }
 
     /// All slices of a worker's codebook, at most ``CodebookFiles/byteLimit`` bytes.
@@ -165,20 +180,50 @@ extension ClusterController {
         }
     }
 
-    func storeCodebook(_ bytes: [UInt8]) async throws(WireStatus) -> [UInt8] {
-        try await onDisk { files throws(CodebookFileError) in try files.store(bytes) }
+    /// Stores a codebook that is about to be recorded; its digest. The file stays until ``recordingEnded(of:)``, which
+    /// must follow, and from then on as long as a record names it.
+    func storeUnrecorded(_ bytes: [UInt8]) async throws(WireStatus) -> [UInt8] {
+        try await onDisk { files throws(CodebookFileError) in
+            let digest = try files.store(bytes)
+            // Before anything else is done on this lane, and so before the file can be removed.
+            self.unrecordedCodebooks.withLock { $0[digest, default: 0] += 1 }
+            return digest
+        }
+    }
+
+    /// The codebook has been recorded, or will not be.
+    func recordingEnded(of digest: [UInt8]) {
+        unrecordedCodebooks.withLock { counts in
+            let count = counts[digest, default: 1] - 1
+            counts[digest] = count > 0 ? count : nil
+        }
+    }
+
+    /// Digests of the codebooks whose files stay. For the disk lane, in the same job that removes others.
+    private var keptCodebooks: Set<[UInt8]> {
+        // In this order: what is recorded between the two is among the second.
+        let unrecorded = unrecordedCodebooks.withLock { Set($0.keys) }
+        let named = state.withLock { Set($0.records.metadata.collections.values.compactMap(\.codebook?.digest)) }
+        return unrecorded.union(named)
     }
 
     private func removeCodebook(_ digest: [UInt8]) async {
-        let isNamed = state.withLock { state in
-            state.records.metadata.collections.values.contains { $0.codebook?.digest == digest }
-        }
-        if isNamed { return }
         do throws(WireStatus) {
-            try await onDisk { files throws(CodebookFileError) in try files.remove(digest) }
+            try await onDisk { files throws(CodebookFileError) in
+                if !self.keptCodebooks.contains(digest) { try files.remove(digest) }
+            }
         } catch {
             // The next start removes what no record names.
             logger.warning("old codebook not removed", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    /// Removes the files that earlier terms left behind.
+    func removeUnnamedCodebooks() async {
+        do throws(WireStatus) {
+            try await onDisk { files throws(CodebookFileError) in try files.removeAll(except: self.keptCodebooks) }
+        } catch {
+            logger.warning("old codebooks not removed", metadata: ["reason": "\(error)"])
         }
     }
 
@@ -233,7 +278,7 @@ extension CodebookRecord {
 
 extension ClusterView {
     /// Whether a worker has said that it has the bytes of a codebook: it has trained it, or a replica of it uses it.
-    fileprivate func hasCodebook(_ generation: UInt32, of collection: CollectionID, on worker: NodeID) -> Bool {
+    func hasCodebook(_ generation: UInt32, of collection: CollectionID, on worker: NodeID) -> Bool {
         guard let observation = observations[worker] else { return false }
         return observation.training(of: collection, generation: generation) == .finished
             || observation.replicas.contains { shard, replica in

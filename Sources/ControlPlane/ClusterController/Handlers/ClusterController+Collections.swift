@@ -28,14 +28,20 @@ extension ClusterController {
         return try await hostedDescription(of: collection, deadline: deadline)
     }
 
-    /// Removes the collection from the metadata; its replicas are dropped afterwards, absent workers' when they return.
+    /// Removes the collection from the metadata, then waits until its replicas are dropped. Absent workers' are dropped
+    /// when they return.
     ///
+    /// - Returns: also who has not dropped its own in the time there is: it is deleted all the same.
     /// - Throws: `notFound` also where the name is another collection's than the one that is meant.
-    func delete(_ request: DeleteCollection) async throws(WireStatus) -> CollectionDeleted {
+    func delete(
+        _ request: DeleteCollection,
+        deadline: WireDeadline
+    ) async throws(WireStatus) -> CollectionDeleted {
         // Who knows it may have heard of it from another coordinator: that it is not there must be true.
         if request.id != nil { try await catchUp() }
         var faceCount: UInt64 = 0
         var deleted: CollectionID?
+        var members: Set<NodeID> = []
         try await commit(isFirst: true) { records throws(WireStatus) in
             // A commit whose end was not heard of may have done it; the name may be another collection's by now.
             if let deleted, records.metadata.deletions[deleted] != nil { return nil }
@@ -48,6 +54,7 @@ extension ClusterController {
             deleted = record.collection.id
             let view = self.currentView
             faceCount = view.faceCount(of: record)
+            members = Set(record.placements.flatMap(\.group.members))
             let id = record.collection.id
             return (
                 [
@@ -62,7 +69,49 @@ extension ClusterController {
             )
         }
         logger.info("collection deleted", metadata: ["name": "\(request.name)", "faces": "\(faceCount)"])
-        return CollectionDeleted(faceCount: faceCount)
+        guard let id = deleted else { return CollectionDeleted(faceCount: faceCount) }
+        let unconfirmed = await unconfirmedWorkers(of: id, among: members, deadline: deadline)
+        if !unconfirmed.isEmpty {
+            logger.warning(
+                "workers have not said that they dropped a deleted collection",
+                metadata: ["name": "\(request.name)", "workers": "\(unconfirmed.map(\.description))"]
+            )
+        }
+        let addresses = state.withLock { $0.records.metadata.workers }
+        return CollectionDeleted(
+            faceCount: faceCount,
+            unconfirmed: unconfirmed.map { .init(id: $0, address: addresses[$0]) }
+        )
+    }
+
+    /// Waits until the workers that are heard of have dropped what they have of a collection that was deleted.
+    ///
+    /// - Parameter members: of its groups, when it was deleted.
+    /// - Returns: who may have something of it yet. It answers from that whoever does not know of the deletion: a
+    ///   coordinator that is cut off from the metadata store.
+    private func unconfirmedWorkers(
+        of collection: CollectionID,
+        among members: Set<NodeID>,
+        deadline: WireDeadline
+    ) async -> [NodeID] {
+        let limit = options.deletionTimeout
+        let end = WireDeadline.after(min(Self.patience(before: deadline) ?? limit, limit))
+        while true {
+            let seen = changes.count
+            let view = currentView
+            let holders = view.holders(of: collection, among: members)
+            // Whoever is silent says nothing; in the first seconds nobody has been heard for long enough to be.
+            let mayHear = !view.isSettled || holders.contains(where: view.liveWorkers.contains)
+            guard !holders.isEmpty, mayHear, !end.hasPassed, !Task.isCancelled else { return holders }
+            await changes.wait(after: seen, atMost: end.remaining)
+        }
+    }
+
+    /// How long an answer can wait that has to be written before the caller's deadline; nil where that is none.
+    private static func patience(before deadline: WireDeadline) -> Duration? {
+        guard !deadline.isNone else { return nil }
+        let remaining = deadline.remaining
+        return remaining - min(max(remaining * 0.05, .milliseconds(100)), remaining * 0.5)
     }
 
     private static func replaced(_ name: String) -> WireStatus {
@@ -76,12 +125,14 @@ extension ClusterController {
     /// - Parameters:
     ///   - restoration: what it is made for; nil for one that serves at once.
     ///   - erasureKey: that of the collection that was backed up, for one that is restored.
+    ///   - losses: what that had lost, for one that is restored.
     ///   - leastEpoch: of its shards.
     func creation(
         of collection: Collection,
         in records: ClusterRecords,
         restoration: RestorationRecord? = nil,
         erasureKey: ErasureKey = .random(),
+        losses: [AcceptedLoss] = [],
         leastEpoch: Epoch = Epoch(0)
     ) throws(WireStatus) -> (conditions: [MetadataCondition], changes: [MetadataChange]) {
         let metadata = records.metadata
@@ -121,7 +172,8 @@ extension ClusterController {
                         collection: collection,
                         placements: placements,
                         restoration: restoration,
-                        erasureKey: erasureKey
+                        erasureKey: erasureKey,
+                        losses: losses
                     )
                 ), ClusterRecords.put(name: collection.name, collection.id), ClusterRecords.put(epoch),
             ]
@@ -132,10 +184,7 @@ extension ClusterController {
         of collection: Collection,
         deadline: WireDeadline
     ) async throws(WireStatus) -> CollectionDescription {
-        // The answer has to be written before the caller's deadline.
-        let remaining = deadline.remaining
-        let kept = min(max(remaining * 0.05, .milliseconds(100)), remaining * 0.5)
-        let end = WireDeadline.after(deadline.isNone ? options.createTimeout : remaining - kept)
+        let end = WireDeadline.after(Self.patience(before: deadline) ?? options.createTimeout)
         while true {
             let seen = changes.count
             let view = currentView
@@ -173,5 +222,16 @@ extension ClusterController {
         let place = "\(name) on worker \(worker)" + (address.map { " at \($0)" } ?? "")
         if let failure { return "\(place): \(failure.hasSuffix(".") ? String(failure.dropLast()) : failure)" }
         return isLive ? "\(place) has not been answered for yet" : "\(place), which has not been heard of lately"
+    }
+}
+
+extension ClusterView {
+    /// Workers that may have a replica of a collection that is deleted, in order of id: those that last reported one,
+    /// and members of its groups that have not been heard of since this coordinator began. Not those that are gone for
+    /// good.
+    fileprivate func holders(of collection: CollectionID, among members: Set<NodeID>) -> [NodeID] {
+        let unheard = members.filter { observations[$0] == nil }
+        let reported = observations.filter { $0.value.replicas.keys.contains { $0.collection == collection } }.keys
+        return unheard.union(reported).filter { metadata.standing(of: $0) != .decommissioned }.sorted()
     }
 }

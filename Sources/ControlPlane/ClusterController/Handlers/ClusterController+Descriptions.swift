@@ -47,7 +47,10 @@ extension ClusterController {
             collections: view.metadata.collectionsByName.map { description(of: $0, in: view) },
             losses: view.metadata.collectionsByName.map { !$0.losses.isEmpty },
             comparedRowRates: workers.map { rates[$0.id] ?? 0 },
-            silenceCauses: workers.map { $0.isLive ? .unknown : silences.cause(of: $0.id) }
+            silenceCauses: workers.map { $0.isLive ? .unknown : silences.cause(of: $0.id) },
+            differentShards: view.metadata.collectionsByName.flatMap { record in
+                record.placements.filter(view.isDifferent).map(\.shard).sorted()
+            }
         )
     }
 
@@ -138,6 +141,8 @@ extension ClusterController {
         let state: CollectionDescription.ShardState =
             switch observation?.state {
             case _ where !isLive: .missing
+            // No write that must have it ends before its disk answers.
+            case .serving where view.isStuck(placement.shard, on: member): .opening
             case .serving: .serving
             case .failed: .failed
             case .opening, nil: .opening

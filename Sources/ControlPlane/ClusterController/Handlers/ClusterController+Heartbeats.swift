@@ -21,7 +21,7 @@ extension ClusterController {
             let metadata = state.records.metadata
             if let status = Self.refusal(of: heartbeat, by: metadata.clusterID) { return .failure(status) }
             hadRivals = state.rivals.areThere
-            let follows = state.rivals.heard(heartbeat.standing, from: worker, run: run)
+            let follows = state.rivals.heard(heartbeat.standing, from: worker, run: run, now: now)
             hasRivals = state.rivals.areThere
             if follows {
                 guard metadata.workers[worker] == heartbeat.address else { return .success(nil) }

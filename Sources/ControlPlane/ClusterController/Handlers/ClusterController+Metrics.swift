@@ -13,10 +13,13 @@ extension ClusterController {
             ($0.view(now: now), $0.membership, $0.silences, $0.operations, $0.rivals)
         }
         samples.add(MetricCatalogue.refusingWorkers, value: Double(rivals.addresses.count))
+        samples.add(MetricCatalogue.controller, value: isController ? 1 : 0)
+        samples.add(MetricCatalogue.metadataProblem, value: storeProblem == nil ? 0 : 1)
         samples.add(MetricCatalogue.shardMapEpoch, value: Double(view.metadata.epoch.number))
         var counts = [LabelValue.live: 0, LabelValue.silent: 0, LabelValue.unheard: 0]
         samples.raise(MetricCatalogue.workerSilence, to: 0)
-        for worker in view.metadata.workers.keys {
+        // Who is decommissioned is missed by nobody.
+        for worker in view.metadata.workers.keys where view.metadata.standing(of: worker) != .decommissioned {
             let liveness = membership.liveness(of: worker, now: now)
             let state =
                 switch liveness {
@@ -84,7 +87,7 @@ extension ClusterController {
     ) {
         let configuration = record.collection.configuration
         let presentCounts = record.placements.map { placement in
-            placement.group.inSync.count { view.isServing(placement.shard, on: $0) }
+            placement.group.inSync.count { view.takesWrites(placement.shard, on: $0) }
         }
         let copyCount = presentCounts.count { $0 < configuration.replicationFactor }
         let minimumCount = presentCounts.count { $0 < configuration.minimumInSync }

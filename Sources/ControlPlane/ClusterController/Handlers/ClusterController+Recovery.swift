@@ -62,8 +62,11 @@ extension ClusterController {
 
     /// Faces of a collection that were given up; forgets those that are said to be back.
     ///
-    /// - Throws: `invalidRequest` when all are said to be back by who does not say which, and one came a moment ago.
+    /// - Throws: `invalidRequest` when all are said to be back by who does not say which, and one came a moment ago;
+    ///   `unavailable` when the records cannot be read: a ledger of erasures is not to count as whole over a loss that
+    ///   another coordinator has recorded.
     func losses(_ request: ReadLosses) async throws(WireStatus) -> LossList {
+        try await catchUp()
         let view = currentView
         guard let record = view.metadata.collection(named: request.collection) else {
             throw Self.notFound(request.collection)

@@ -30,6 +30,9 @@ extension ClusterController {
         guard request.epoch.number < .max >> 1 else {
             throw WireStatus(.invalidRequest, "The backup's epoch is no epoch.")
         }
+        guard request.loss.map(Timestamp.computable.contains) ?? true else {
+            throw WireStatus(.invalidRequest, "Faces that the backup lacks were given up at no time.")
+        }
         let new = Collection(id: .random(), configuration: request.configuration, created: .wallClock)
         var collection = new
         let mark = Self.mark()
@@ -57,6 +60,8 @@ extension ClusterController {
                 in: records,
                 restoration: RestorationRecord(backup: request.backup),
                 erasureKey: request.erasureKey,
+                // Where on the ring of the collection that was backed up nobody may know any more.
+                losses: request.loss.map { [AcceptedLoss(range: .all, time: $0)] } ?? [],
                 leastEpoch: Epoch(request.epoch.number + 1)
             )
         }

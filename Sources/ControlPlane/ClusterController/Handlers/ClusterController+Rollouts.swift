@@ -77,7 +77,7 @@ extension ClusterController {
         logger.info("codebook training abandoned", metadata: place)
     }
 
-    /// Rollouts of which nothing has changed for too long, with what they wait for.
+    /// Rollouts that have not got on for too long, with what they wait for.
     func stalledRollouts(in view: ClusterView, now: Duration) -> [ReconcileProblem] {
         let (stalled, trainings) = state.withLock { ($0.operations.stalledRollouts(now: now), $0.trainings) }
         return stalled.compactMap { id in
@@ -135,7 +135,7 @@ extension ClusterController {
             }
         if let pace = ledger.pace(of: operation.id) {
             description.rowsPerSecond = progress.stage == .recoding ? pace.rowsPerSecond : 0
-            description.silentMilliseconds = Self.milliseconds(now - pace.changed)
+            description.silentMilliseconds = Self.milliseconds(now - pace.stillSince)
         }
         return description
     }

@@ -25,7 +25,8 @@ package struct ControlHandler: Sendable {
         case .describeCollection(let request):
             answer(call) { () throws(WireStatus) in try controller.describe(request) }
         case .listCollections: call.reply(CollectionList(collections: controller.descriptions()))
-        case .deleteCollection(let request): call.run { try await controller.delete(request) }
+        case .deleteCollection(let request):
+            call.run { try await controller.delete(request, deadline: call.deadline) }
         case .beginRestore(let request):
             call.run { try await controller.beginRestore(request, deadline: call.deadline) }
         case .finishRestore(let request):

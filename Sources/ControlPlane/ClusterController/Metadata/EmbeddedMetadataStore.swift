@@ -31,6 +31,7 @@ package final class EmbeddedMetadataStore: MetadataStore {
         var environment: Environment
         var about: Table
         var records: Table
+        var isClosed = false
     }
 
     private struct Watchers {
@@ -67,7 +68,12 @@ package final class EmbeddedMetadataStore: MetadataStore {
 
     /// Ends the use of the folder. Calls afterwards throw `unavailable`.
     package func close() async {
-        await lane.run { self.database.withLock { $0.environment.close() } }
+        await lane.run {
+            self.database.withLock { database in
+                database.environment.close()
+                database.isClosed = true
+            }
+        }
         let continuations = watchers.withLock { watchers in
             defer { watchers.continuations = [:] }
             return watchers.continuations
@@ -77,7 +83,7 @@ package final class EmbeddedMetadataStore: MetadataStore {
 
     package func read(_ key: String) async throws(MetadataError) -> MetadataRecord? {
         try await lane.run { () throws(MetadataError) in
-            try self.onDatabase { database throws(LMDBError) in
+            try self.reading { database throws(LMDBError) in
                 try database.environment.read { transaction throws(LMDBError) in
                     try unsafe transaction.value(of: database.records, key: key).map {
                         unsafe StoredRecord.decode(key: key, $0)
@@ -89,7 +95,7 @@ package final class EmbeddedMetadataStore: MetadataStore {
 
     package func list(prefix: String) async throws(MetadataError) -> MetadataListing {
         try await lane.run { () throws(MetadataError) in
-            let (results, revision) = try self.onDatabase { database throws(LMDBError) in
+            let (results, revision) = try self.reading { database throws(LMDBError) in
                 try database.environment.read { transaction throws(LMDBError) in
                     var results: [Result<MetadataRecord, MetadataError>] = []
                     let range = prefix.isEmpty ? KeyRange.all : KeyRange.prefix(prefix)
@@ -151,7 +157,7 @@ package final class EmbeddedMetadataStore: MetadataStore {
     /// The cluster of this folder's coordinator when its records are in another store; nil when they are here.
     package func clusterElsewhere() async throws(MetadataError) -> NodeID? {
         try await lane.run { () throws(MetadataError) in
-            try self.onDatabase { database throws(LMDBError) in
+            try self.reading { database throws(LMDBError) in
                 try database.environment.read { transaction throws(LMDBError) in
                     try unsafe transaction.value(of: database.about, key: "elsewhere").flatMap {
                         unsafe $0.count == 16 ? Self.id(Array($0)) : nil
@@ -219,20 +225,42 @@ package final class EmbeddedMetadataStore: MetadataStore {
             return try body(database)
         } catch {
             // A fence means that a commit was begun whose end nobody knows.
-            throw database.environment.fenceCause == nil || isFenced(error)
+            throw database.environment.fenceCause == nil || isRefusal(error)
                 ? .unavailable(reason: "\(error)") : .outcomeUnknown(reason: "\(error)")
         }
     }
 
-    private func isFenced(_ error: LMDBError) -> Bool {
-        if case .fenced = error { true } else { false }
+    /// Does what only reads. After a commit of unknown outcome the environment may not be read any more; then the file
+    /// is opened anew for it, or once more when that has failed before.
+    private func reading<R>(_ body: (Database) throws(LMDBError) -> R) throws(MetadataError) -> R {
+        let found = database.withLock { $0 }
+        do throws(LMDBError) {
+            return try body(found)
+        } catch {
+            guard found.environment.fenceCause != nil else { throw .unavailable(reason: "\(error)") }
+        }
+        try reopenIfFenced()
+        let reopened = database.withLock { $0 }
+        do throws(LMDBError) {
+            return try body(reopened)
+        } catch {
+            throw .unavailable(reason: "\(error)")
+        }
+    }
+
+    /// Whether nothing was begun.
+    private func isRefusal(_ error: LMDBError) -> Bool {
+        switch error {
+        case .fenced, .closed: true
+        default: false
+        }
     }
 
     /// After a commit of unknown outcome the file is opened anew, so that its last whole commit counts.
     private func reopenIfFenced() throws(MetadataError) {
         do throws(LMDBError) {
             try database.withLock { database throws(LMDBError) in
-                guard database.environment.fenceCause != nil else { return }
+                guard database.environment.fenceCause != nil, !database.isClosed else { return }
                 database.environment.close()
                 database = try Self.openDatabase(at: path)
             }

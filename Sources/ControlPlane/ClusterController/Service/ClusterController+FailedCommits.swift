@@ -8,7 +8,7 @@ extension ClusterController {
         case made
         /// Nobody knows whether it was made; the records have been read since.
         case unknown(reason: String)
-        /// It was not, for this reason.
+        /// It was not, for this reason; or the store, which nobody else changes, cannot be read since.
         case failed(reason: String)
     }
 
@@ -43,7 +43,12 @@ extension ClusterController {
     }
 
     /// Why what was agreed on cannot be changed, as a sentence; nil while the store writes.
-    var commitProblem: String? { state.withLock(\.failedCommits.reason).map(Self.failedCommit) }
+    var commitProblem: String? {
+        state.withLock(\.failedCommits.reason).map { reason in
+            "The metadata store cannot write: what is to be changed of the cluster waits; searches and writes go on. "
+                + "\(reason)"
+        }
+    }
 
     static func failedCommit(_ reason: String) -> String {
         "The metadata store cannot write, so that nothing of the cluster was changed; searches and writes go on. "

@@ -27,7 +27,7 @@ package final class ClusterController: Sendable {
         var searchLoad: SearchLoadLedger
         var problems: Set<ReconcileProblem> = []
         var olderRecords: OlderRecords
-        var rivals = Rivals()
+        var rivals: Rivals
         var unreadable = UnreadableRecords()
         var failedCommits = FailedCommits()
         var currency: RecordCurrency
@@ -98,17 +98,21 @@ package final class ClusterController: Sendable {
     let changes = ChangeSignal()
     let proposals = ProposalQueue()
     let readings = ReadingTurns()
+    private let recordReadings = JoinedReadings()
     /// Codebooks of backups that are on their way here, one for a collection.
     let restoredCodebooks = Mutex(CodebookGathering())
+    /// Digests of codebooks that have a file here and are about to be recorded, and by how many calls.
+    let unrecordedCodebooks = Mutex<[[UInt8]: Int]>([:])
     /// Nil where codebooks are taken as they come.
     let codebookReader: CodebookReader?
     /// Apart from the state, so that routers never wait for planning.
     private let currentShardMap: Mutex<ShardMap>
-    private let start = ContinuousClock.now
+    private let start: ContinuousClock.Instant
 
     /// - Parameters:
     ///   - store: where the cluster's records are.
     ///   - records: them, as they were read last; newer ones are read by ``run(at:)``.
+    ///   - readFrom: when that reading began: since then others may have changed them.
     ///   - clients: its own; ``run(at:)`` closes them.
     ///   - group: where its connections to workers run.
     ///   - codebookReader: of codebooks that come with backups; nil where they are made up.
@@ -117,6 +121,7 @@ package final class ClusterController: Sendable {
         node: NodeID,
         store: any MetadataStore,
         records: ClusterRecords,
+        readFrom: ContinuousClock.Instant,
         codebooks: CodebookFiles,
         clients: WorkerClients,
         group: any EventLoopGroup,
@@ -125,6 +130,8 @@ package final class ClusterController: Sendable {
         archive: ArchiveLedger? = nil,
         logger: Logger
     ) {
+        let start = ContinuousClock.now
+        self.start = start
         self.node = node
         self.run = store.isExclusive ? .random() : nil
         self.store = store
@@ -146,7 +153,8 @@ package final class ClusterController: Sendable {
                 searchLoad: SearchLoadLedger(window: options.loadWindow),
                 // Nobody else changes the records of an exclusive store.
                 olderRecords: OlderRecords(patience: store.isExclusive ? .zero : .seconds(3)),
-                currency: RecordCurrency(isExclusive: store.isExclusive),
+                rivals: Rivals(patience: max(options.rivalPatience, options.silenceLimit)),
+                currency: RecordCurrency(isExclusive: store.isExclusive, confirmed: min(readFrom - start, .zero)),
                 replacementTime: options.replacementTime,
                 spareDiskByteCount: options.spareDiskByteCount,
                 reservesMemory: options.reservesMemory,
@@ -219,10 +227,22 @@ package final class ClusterController: Sendable {
         state.withLock { $0.reports.observations[worker]?.replicas[shard]?.warmth ?? 1 }
     }
 
-    /// Reads the metadata store again, unless the known records are surely the newest.
+    /// Reads the metadata store again, unless the known records are surely the newest; with whoever wants that at the
+    /// same time.
     package func refresh() async {
         let now = now
         guard state.withLock({ $0.currency.age(now: now) }) > .zero else { return }
+        await recordReadings.join { await self.readRecords() }
+    }
+
+    /// Whether the known records are surely at least as new as those that the store had at this time.
+    package func knowsRecords(asOf time: ContinuousClock.Instant) -> Bool {
+        let time = time - start
+        return state.withLock { $0.currency.age(now: time) } == .zero
+    }
+
+    private func readRecords() async {
+        let now = now
         do throws(MetadataError) {
             try await reload()
         } catch {
@@ -380,7 +400,13 @@ package final class ClusterController: Sendable {
             try await store.commit(conditions, changes)
         } catch .outcomeUnknown(let reason) {
             isRead = false
-            try await reloadAfterCommit()
+            do throws(MetadataError) {
+                try await reloadAfterCommit()
+            } catch {
+                // Nobody else changes such a store, and so finds out when it can be read again.
+                if store.isExclusive { noteCommitEnd(.failed(reason: reason)) }
+                throw error
+            }
             isRead = true
             // Of a store that only this coordinator changes.
             let isUnchanged = store.isExclusive && state.withLock { $0.records.revision == revision }
@@ -449,19 +475,21 @@ package final class ClusterController: Sendable {
 
     private func look() {
         let now = now
-        guard let pause = state.withLock({ $0.watch.look(now: now) }) else { return }
+        let (pause, gone) = state.withLock { state in
+            let pause = state.watch.look(now: now)
+            // It may be that they were not heard since this coordinator stood still.
+            return (pause, state.watch.isHearing(now: now) ? state.rivals.forget(now: now) : [])
+        }
+        for worker in gone {
+            logger.notice(
+                "a worker that refused this coordinator has not been heard for long: it is waited for no more",
+                metadata: ["worker": "\(worker)"]
+            )
+        }
+        guard let pause else { return }
         logger.warning(
             "this coordinator stood still: nothing is decided by silence until workers had the time to be heard",
             metadata: ["for": "\(pause)"]
         )
-    }
-
-    private func removeUnnamedCodebooks() async {
-        let named = state.withLock { Set($0.records.metadata.collections.values.compactMap(\.codebook?.digest)) }
-        do throws(CodebookFileError) {
-            try await disk.run { () throws(CodebookFileError) in try self.codebooks.removeAll(except: named) }
-        } catch {
-            logger.warning("old codebooks not removed", metadata: ["reason": "\(error)"])
-        }
     }
 }

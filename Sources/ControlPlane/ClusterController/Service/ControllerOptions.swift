@@ -17,6 +17,9 @@ package struct ControllerOptions: Sendable {
     package var shardFaceLimit: UInt64
     /// Time between two looks at whether the records in memory are still those of a store that others change too.
     package var confirmationInterval: Duration
+    /// A worker that refuses this coordinator is waited for no longer once it has not been heard for so long, nor for
+    /// less than ``silenceLimit``.
+    package var rivalPatience = Duration.seconds(60)
     /// Longest time between two looks at what has to be done.
     package var tick: Duration
     /// Longest time that a worker which is silent has to answer a hello, by which people are told why it is.
@@ -27,6 +30,8 @@ package struct ControllerOptions: Sendable {
     package var installTimeout: Duration
     /// Time a new collection may take to be hosted when the caller names none.
     package var createTimeout: Duration
+    /// Longest time that the deletion of a collection waits until the workers have dropped it.
+    package var deletionTimeout: Duration
     /// Bytes of a codebook sent at once: 1–4 MiB.
     package var sliceByteCount: Int
     package var training: TrainingPolicy
@@ -51,6 +56,7 @@ package struct ControllerOptions: Sendable {
         callTimeout: Duration = .seconds(5),
         installTimeout: Duration = .seconds(120),
         createTimeout: Duration = .seconds(10),
+        deletionTimeout: Duration = .seconds(3),
         sliceByteCount: Int = 4 << 20,
         training: TrainingPolicy = TrainingPolicy(),
         actions: ActionLedger.Limits = ActionLedger.Limits(),
@@ -70,6 +76,7 @@ package struct ControllerOptions: Sendable {
         self.callTimeout = callTimeout
         self.installTimeout = installTimeout
         self.createTimeout = createTimeout
+        self.deletionTimeout = deletionTimeout
         self.sliceByteCount = sliceByteCount
         self.training = training
         self.actions = actions

@@ -5,13 +5,15 @@ package struct RecordCurrency: Sendable {
     /// Whether this coordinator alone commits to the store.
     private let isExclusive: Bool
     /// The records in memory are at least as new as those that the store had then.
-    private var confirmed = Duration.zero
+    private var confirmed: Duration
     private var commitCount = 0
     /// When a commit ended of which nobody has read since what came of it.
     private var unread: Duration?
 
-    package init(isExclusive: Bool) {
+    /// - Parameter confirmed: when the reading began by which the first records came into memory.
+    package init(isExclusive: Bool, confirmed: Duration = .zero) {
         self.isExclusive = isExclusive
+        self.confirmed = confirmed
     }
 
     private var isExact: Bool { isExclusive && commitCount == 0 && unread == nil }

@@ -71,11 +71,16 @@ package struct ClusterView: Sendable {
         replica(of: shard, on: worker)?.isStuck ?? false
     }
 
+    /// Whether the worker is live, its replica open, and its disk takes what is written.
+    package func takesWrites(_ shard: ShardID, on worker: NodeID) -> Bool {
+        isServing(shard, on: worker) && !isStuck(shard, on: worker)
+    }
+
     /// Members that may become the primary, or stay it: the furthest first. None of them is one from which
     /// ``FailoverPlanner`` would take it away again.
     package func readyMembers(of placement: ShardPlacement) -> [NodeID] {
         let shard = placement.shard
-        return placement.group.inSync.filter { isServing(shard, on: $0) && !isStopping($0) && !isStuck(shard, on: $0) }
+        return placement.group.inSync.filter { takesWrites(shard, on: $0) && !isStopping($0) }
             .map { ($0, replica(of: placement.shard, on: $0)?.sequence ?? 0) }
             .sorted { $0.1 != $1.1 ? $0.1 > $1.1 : $0.0 < $1.0 }
             .map(\.0)

@@ -121,7 +121,7 @@ package struct ClusterMetadata: Hashable, Sendable {
             placements: collections.mapValues(\.placements),
             addresses: workers,
             restoring: Set(collections.values.filter { $0.restoration != nil }.map(\.collection.id)),
-            lossy: Set(collections.values.filter { !$0.losses.isEmpty }.map(\.collection.id)),
+            lossy: collections.compactMapValues { $0.losses.map(\.time).max() },
             retired: collections.mapValues { Set($0.retirements.map(\.index)) }
         )
     }

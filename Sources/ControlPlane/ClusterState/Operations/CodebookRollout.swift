@@ -8,7 +8,8 @@ package import FaceModel
 /// 2. Every replica *installs* it: what is enrolled from then on is coded by it.
 /// 3. Replicas code their older rows again, until none has a code of the codebook before.
 ///
-/// How far it is follows from the collection's record and from what replicas report: see ``RolloutProgress``.
+/// How far it is follows from the collection's record and from what replicas report: see ``RolloutProgress``. Whether
+/// it gets on is seen from look to look: see ``RolloutTrace``.
 package struct CodebookRollout: Hashable, Sendable {
     package var collection: CollectionID
     package var generation: UInt32
@@ -28,7 +29,8 @@ package struct CodebookRollout: Hashable, Sendable {
 
 /// How far the rollout of a codebook is.
 package struct RolloutProgress: Hashable, Sendable {
-    package enum Stage: Hashable, Sendable {
+    /// One behind the other.
+    package enum Stage: Hashable, Comparable, Sendable {
         case training
         /// Replicas get it.
         case installing
@@ -49,6 +51,10 @@ package struct RolloutProgress: Hashable, Sendable {
         package var codedRowCount: UInt64
         /// The replica with the most rows that are still to be coded again; nil without any.
         package var slowest: NodeID?
+        /// Rows that it has still to code again.
+        package var leftRowCount: UInt64
+        /// The same of every replica that is served and has the new codebook.
+        var left: [NodeID: UInt64]
         fileprivate var hasOlderCodes: Bool
 
         fileprivate init(_ placement: ShardPlacement, generation: UInt32, in view: ClusterView) {
@@ -60,9 +66,14 @@ package struct RolloutProgress: Hashable, Sendable {
             hasOlderCodes = replicas.contains { $0.1.olderGeneration != 0 }
             rowCount = view.replica(of: placement)?.faceCount ?? 0
             let last = replicas.max { ($0.1.olderRowCount, $1.0) < ($1.1.olderRowCount, $0.0) }
-            let left = last?.1.olderRowCount ?? 0
-            slowest = left > 0 ? last?.0 : nil
-            codedRowCount = installedCount == replicaCount && rowCount > left ? rowCount - left : 0
+            leftRowCount = last?.1.olderRowCount ?? 0
+            slowest = leftRowCount > 0 ? last?.0 : nil
+            left = Dictionary(
+                replicas.filter { $0.1.generation >= generation }.map { ($0.0, $0.1.olderRowCount) },
+                uniquingKeysWith: { first, _ in first }
+            )
+            let isInstalled = installedCount == replicaCount
+            codedRowCount = isInstalled && rowCount > leftRowCount ? rowCount - leftRowCount : 0
         }
 
         /// Whether a replica is served, and each that is has the codebook.
@@ -114,11 +125,15 @@ package struct RolloutProgress: Hashable, Sendable {
         }
     }
 
-    /// Whether nothing has changed but the time.
-    func isAsFar(as other: RolloutProgress) -> Bool {
-        stage == other.stage && isTrained == other.isTrained && trainer == other.trainer
-            && training?.progress == other.training?.progress
-            && shards.map { [$0.installedCount, Int(clamping: $0.codedRowCount)] }
-                == other.shards.map { [$0.installedCount, Int(clamping: $0.codedRowCount)] }
+    /// Rows that were coded again since an earlier look, by the replicas that had the most to code then. One that is
+    /// not served any more has coded none, and faces that were enrolled meanwhile do not count.
+    func recodedRowCount(since earlier: RolloutProgress) -> UInt64 {
+        let before = Dictionary(earlier.shards.map { ($0.shard, $0) }, uniquingKeysWith: { first, _ in first })
+        return shards.reduce(0) { sum, shard in
+            guard let former = before[shard.shard], let slowest = former.slowest, shard.left[slowest] != nil,
+                former.leftRowCount > shard.leftRowCount
+            else { return sum }
+            return sum + (former.leftRowCount - shard.leftRowCount)
+        }
     }
 }

@@ -51,16 +51,13 @@ package struct OperationLedger: Sendable {
     package struct RolloutPace: Hashable, Sendable {
         /// Rows coded again, over the last seconds.
         package var rowsPerSecond: Double = 0
-        /// When something about it last changed.
+        /// When it last got on: further than it ever was.
         package var changed: Duration
-        /// When its training was last seen to wait for another one of its worker; zero for never.
+        /// When its training was last seen to wait for another one of its worker that is not held up; zero for never.
         package var waited = Duration.zero
-    }
 
-    private struct RolloutEntry {
-        var pace: RolloutPace
-        var progress: RolloutProgress
-        var rateStart: (time: Duration, rowCount: UInt64)
+        /// Since when it does not get on, and waits for no other.
+        package var stillSince: Duration { max(changed, waited) }
     }
 
     /// An operation of which no step is under way, and that waits for no other.
@@ -69,7 +66,6 @@ package struct OperationLedger: Sendable {
         var since: Duration
     }
 
-    private static let rateInterval = Duration.seconds(3)
     /// Longest time that writes wait for shards that are to take another's place, and how long they go on before they
     /// wait again.
     private static let freezeLimit = Duration.seconds(3)
@@ -84,7 +80,7 @@ package struct OperationLedger: Sendable {
     /// Of copies of these shards that were made to begin anew, and have not come again: they may come elsewhere.
     private var returning: [ShardID: StepTrace] = [:]
     private var standstills: [OperationID: Standstill] = [:]
-    private var rollouts: [OperationID: RolloutEntry] = [:]
+    private var rollouts: [OperationID: RolloutTrace] = [:]
     private var freezes: [ShardID: Duration] = [:]
     private var rests: [ShardID: Duration] = [:]
 
@@ -180,36 +176,23 @@ package struct OperationLedger: Sendable {
     /// Nil of one that is not running.
     package func pace(of rollout: OperationID) -> RolloutPace? { rollouts[rollout]?.pace }
 
-    /// Rollouts of which nothing has changed for too long.
+    /// Rollouts that have not got on for too long, though they wait for no other.
     package func stalledRollouts(now: Duration) -> [OperationID] {
-        rollouts.filter { now - $0.value.pace.changed >= patience }.keys.sorted()
+        rollouts.filter { now - $0.value.pace.stillSince >= patience }.keys.sorted()
     }
 
     private mutating func observeRollouts(_ view: ClusterView, _ trainings: TrainingLedger, now: Duration) {
-        var current: [OperationID: RolloutEntry] = [:]
+        var current: [OperationID: RolloutTrace] = [:]
         for operation in view.metadata.openOperations where operation.state == .running {
             guard let rollout = operation.rollout,
                 let progress = RolloutProgress(of: rollout, in: view, trainings)
             else {
                 continue
             }
-            var entry =
-                rollouts[operation.id]
-                ?? RolloutEntry(
-                    pace: RolloutPace(changed: now),
-                    progress: progress,
-                    rateStart: (now, progress.codedRowCount)
-                )
-            if !entry.progress.isAsFar(as: progress) { entry.pace.changed = now }
-            if RolloutPlanner.isBehindAnother(progress, in: view) { entry.pace.waited = now }
-            entry.progress = progress
-            let elapsed = now - entry.rateStart.time
-            if elapsed >= Self.rateInterval {
-                let (before, count) = (entry.rateStart.rowCount, progress.codedRowCount)
-                entry.pace.rowsPerSecond = Double(count > before ? count - before : 0) / (elapsed / .seconds(1))
-                entry.rateStart = (now, count)
-            }
-            current[operation.id] = entry
+            var trace = rollouts[operation.id] ?? RolloutTrace(progress, now: now)
+            let awaitsItsTurn = RolloutPlanner.awaitsItsTurn(progress, in: view)
+            trace.observe(progress, awaitsItsTurn: awaitsItsTurn, now: now)
+            current[operation.id] = trace
         }
         rollouts = current
     }
@@ -251,7 +234,7 @@ package struct OperationLedger: Sendable {
     /// paused does not wait.
     package func longestSilence(now: Duration) -> Duration {
         let times =
-            traces.values.map(\.progress.changed) + rollouts.values.map(\.pace.changed)
+            traces.values.map(\.progress.changed) + rollouts.values.map(\.pace.stillSince)
             + standstills.values.map(\.since) + returning.values.map(\.progress.changed)
         return times.map { now - $0 }.max() ?? .zero
     }

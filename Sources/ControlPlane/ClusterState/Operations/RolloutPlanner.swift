@@ -85,18 +85,31 @@ package enum RolloutPlanner {
                 !progress.isTrained, let trainer = progress.trainer, !isBehindAnother(progress, in: view)
             else { return nil }
             let failureCount = trainings.memory(of: rollout.collection).failureCount
-            let silence = now - max(pace.changed, pace.waited)
+            let silence = now - pace.stillSince
             guard silence >= policy.patience * (1 << min(failureCount, 6)) else { return nil }
             return .abandonTraining(rollout.collection, generation: rollout.generation, worker: trainer)
         }
     }
 
     /// Whether a training waits for another one of its worker, which says how far it is with that.
-    static func isBehindAnother(_ progress: RolloutProgress, in view: ClusterView) -> Bool {
+    private static func isBehindAnother(_ progress: RolloutProgress, in view: ClusterView) -> Bool {
+        !trainingsAhead(of: progress, in: view).isEmpty
+    }
+
+    /// Whether a training waits for its turn, and that will come by itself: behind one whose rollout is paused it does
+    /// not.
+    static func awaitsItsTurn(_ progress: RolloutProgress, in view: ClusterView) -> Bool {
+        trainingsAhead(of: progress, in: view).contains { training in
+            view.metadata.rolloutState(of: training.collection, generation: training.generation) != .paused
+        }
+    }
+
+    /// Other trainings that the worker has begun which is to train a codebook and has not begun with that.
+    private static func trainingsAhead(of progress: RolloutProgress, in view: ClusterView) -> [TrainingObservation] {
         guard progress.stage == .training, !progress.isTrained, progress.training == nil,
             let trainer = progress.trainer
-        else { return false }
-        return (view.observations[trainer]?.trainings ?? []).contains { training in
+        else { return [] }
+        return (view.observations[trainer]?.trainings ?? []).filter { training in
             guard case .running(let progress) = training.state else { return false }
             return progress != nil
         }
@@ -163,13 +176,9 @@ package enum RolloutPlanner {
             guard let lacking else { return .shardNotServing(shard) }
             return .installing(shard, lacking)
         case .recoding:
-            let slowest = progress.shards.max { left, right in
-                (left.rowCount - min(left.codedRowCount, left.rowCount))
-                    < (right.rowCount - min(right.codedRowCount, right.rowCount))
-            }
+            let slowest = progress.shards.max { $0.leftRowCount < $1.leftRowCount }
             guard let slowest, let worker = slowest.slowest else { return nil }
-            let rowCount = view.replica(of: slowest.shard, on: worker)?.olderRowCount ?? 0
-            return .recoding(slowest.shard, worker, rowCount: rowCount)
+            return .recoding(slowest.shard, worker, rowCount: slowest.leftRowCount)
         case .done: return nil
         }
     }

@@ -320,16 +320,19 @@ package final class LogArchiver: Sendable {
     /// Where the archive of a collection ends.
     private func open(_ collection: Collection, _ store: any BackupStore) async throws(Failure) -> ArchiveBook {
         do throws(BackupError) {
-            var head: (name: BackupName.Volume, volume: ArchiveVolume)?
-            if let name = try await store.volumes(of: collection.id).last {
-                head = (name, try await store.volume(name))
-            }
-            return ArchiveBook(
-                collection: collection.id,
-                name: collection.name,
-                cluster: options.cluster,
-                head: head
+            let (book, damage) = try await ArchiveBook.read(
+                collection.id,
+                named: collection.name,
+                of: options.cluster,
+                in: store
             )
+            if let damage {
+                logger.error(
+                    "the archive's newest list cannot be read; the next one goes on from what is before it",
+                    metadata: ["collection": "\(collection.name)", "reason": "\(damage)"]
+                )
+            }
+            return book
         } catch {
             throw .store(error)
         }
@@ -371,6 +374,7 @@ package final class LogArchiver: Sendable {
         )
         let shards = placements.map { ArchiveVolume.Shard(index: $0.shard.index, range: $0.range) }
         let standings = shards.map { book.standing(of: $0) }
+        let replacesDamage = book.replacesDamage
         let progress = await withTaskGroup(of: (Int, Progress).self) { group in
             var next = 0
             func beginNext() {
@@ -422,7 +426,8 @@ package final class LogArchiver: Sendable {
             }
             book.stored(page)
             archivedBytes.increment(by: progress.reduce(0) { $0 + $1.byteCount })
-            let known = Set(standings.compactMap { $0?.shard })
+            // The list that cannot be read had all of them.
+            let known = replacesDamage ? Set(shards) : Set(standings.compactMap { $0?.shard })
             let anew = Set(parts.filter { !$0.continues }.map(\.shard)).intersection(known)
             for shard in anew { noteGap(in: shard, of: collection, where: "between what there is") }
             for shard in page.unfinished {

@@ -109,11 +109,13 @@ extension QueryRouter {
             await release(context, snapshot)
             throw error
         }
+        let epochs = zip(context.placements, cuts).map { placement, cut in (shard: placement.shard, epoch: cut.epoch) }
         return BackupBegun(
             collection: context.collection,
             shards: zip(context.placements, cuts).map { placement, cut in
                 BackupBegun.Shard(index: placement.shard.index, range: placement.range, cut: cut)
-            }
+            },
+            loss: latestLoss(epochs, context)
         )
     }
 

@@ -7,8 +7,12 @@ package import WireTransport
 extension QueryRouter {
     package static let listLimitRange = 1...10_000
 
-    /// Embedding and metadata bytes after which a page ends, as in the shards' own pages.
-    private static let pageByteLimit = 8 << 20
+    /// Embedding and metadata bytes of a page from which on no shard is read for it any more.
+    ///
+    /// What a shard answers has 8 MiB of them at most, or one face, and up to 26 bytes more of each face on the wire.
+    /// With what was there before, counted to 2 bytes a face, all of a page takes less than 13 MiB, and every frame has
+    /// room for 16.
+    private static let pageByteLimit = 4 << 20
 
     /// The faces found among those asked for, in the order asked. All shards concerned have to answer.
     package func faces(
@@ -127,7 +131,17 @@ extension QueryRouter {
             on: eventLoop,
             counting: bytes
         ) {
-            (context) async throws(WireStatus) in try await page(request, context)
+            (context) async throws(WireStatus) -> FacePage in
+            guard request.collectionID == nil || request.collectionID == context.collection.id else {
+                throw await foreignStatus(
+                    context,
+                    "The collection '\(context.name)' that was being listed was deleted, and another has its name: "
+                        + "begin again with the first page."
+                )
+            }
+            var answer = try await page(request, context)
+            answer.collectionID = context.collection.id
+            return answer
         }
     }
 

@@ -242,8 +242,8 @@ package final class QueryRouter: Sendable {
     ) async throws(WireStatus) -> [UInt32: UInt64] {
         guard let token else { return [:] }
         guard token.collection == context.collection.id else {
-            throw WireStatus(
-                .invalidRequest,
+            throw await foreignStatus(
+                context,
                 "The consistency token is of another collection than '\(context.name)', or of one of this name that "
                     + "was deleted; leave it out."
             )
@@ -257,6 +257,29 @@ package final class QueryRouter: Sendable {
             .notYet,
             "The consistency token names a shard of '\(context.name)' that this coordinator has not heard of yet; send "
                 + "the request again, or to another coordinator.",
+            retryAfterMilliseconds: 200
+        )
+    }
+
+    /// What a request comes to that goes by an earlier answer, which was of another collection than the one that has
+    /// the name by this map.
+    ///
+    /// That one may have got the name since, and this coordinator has not heard of it yet: the request begins anew by a
+    /// newer map where there is one. It is refused for good by the newest alone.
+    ///
+    /// - Parameter refusal: what is wrong then, and what helps.
+    /// - Returns: `invalidRequest`; `notYet` when it is not known.
+    func foreignStatus(_ context: Context, _ refusal: String) async -> WireStatus {
+        let isNewest = await source.refresh()
+        if source.current.collection(named: context.name)?.id != context.collection.id {
+            context.replacement.set()
+        } else if isNewest {
+            return WireStatus(.invalidRequest, refusal)
+        }
+        return WireStatus(
+            .notYet,
+            "The request goes by a collection '\(context.name)' that this coordinator has not heard of yet; send it "
+                + "again, or to another coordinator.",
             retryAfterMilliseconds: 200
         )
     }

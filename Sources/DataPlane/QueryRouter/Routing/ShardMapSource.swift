@@ -5,8 +5,11 @@ package protocol ShardMapSource: Sendable {
     /// The newest shard map known here.
     var current: ShardMap { get }
 
-    /// Looks for a newer shard map, after a worker has said that it knows one.
-    func refresh() async
+    /// Looks for a newer shard map, after somebody has said that they know one.
+    ///
+    /// - Returns: whether ``current`` is since surely at least as new as what there was when this was called.
+    @discardableResult
+    func refresh() async -> Bool
 
     func presence(of worker: NodeID) -> WorkerPresence
 

@@ -24,8 +24,10 @@ extension QueryRouter {
             counting: bytes
         ) {
             (context) async throws(WireStatus) -> SearchAnswer in
-            try check(model: request.embeddingModel, dimension: request.probes.dimension, of: context)
             try check(request.parameters, request.coverage)
+            // The collection that the token is of may have another model than the one that is known here.
+            let sequences = try await minimumSequences(request.token, context)
+            try check(model: request.embeddingModel, dimension: request.probes.dimension, of: context)
             guard request.probes.rowCount > 0 else {
                 throw WireStatus(.invalidRequest, "A search needs at least one probe.")
             }
@@ -38,7 +40,7 @@ extension QueryRouter {
                 outcomesOf: rejections,
                 parameters: request.parameters,
                 coverage: request.coverage,
-                minimumSequences: try await minimumSequences(request.token, context),
+                minimumSequences: sequences,
                 excluding: nil,
                 context
             )
