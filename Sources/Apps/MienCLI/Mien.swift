@@ -20,7 +20,7 @@ struct Mien: AsyncParsableCommand {
               1   the answer is no: a row was refused, a face or collection is not there
               64  the command line is wrong
               65  a file or a request holds what cannot be used
-              69  the cluster cannot be reached, or not all of it answers
+              69  the cluster cannot be reached, not all of it answers, or it is of another version
               70  a defect in Mien
               74  a file cannot be read or written, or a disk is full
               77  the token or certificate is not accepted

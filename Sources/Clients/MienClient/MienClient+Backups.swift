@@ -35,16 +35,24 @@ extension MienClient {
 
     /// Makes the collection that faces of a backup are put into, or finds the one that was made for it before.
     ///
+    /// - Parameter loss: when faces were given up that the backup may lack.
     /// - Throws: `alreadyExists`.
     package func beginRestore(
         _ options: CollectionConfiguration,
         backup: String,
         epoch: Epoch,
-        erasureKey: ErasureKey
+        erasureKey: ErasureKey,
+        loss: Timestamp?
     ) async throws(MienClientError) -> CollectionInfo {
         CollectionInfo(
             try await caller.call(
-                BeginRestore(configuration: options, backup: backup, epoch: epoch, erasureKey: erasureKey)
+                BeginRestore(
+                    configuration: options,
+                    backup: backup,
+                    epoch: epoch,
+                    erasureKey: erasureKey,
+                    loss: loss
+                )
             )
         )
     }
@@ -95,6 +103,25 @@ extension MienClient {
         _ codebook: CodebookCopy,
         digest: [UInt8],
         into collection: String,
+        backup: String
+    ) async throws(MienClientError) {
+        let mayBeginAnew = codebook.bytes.count > Self.codebookSliceByteCount
+        for _ in 1..<Self.codebookAttempts where mayBeginAnew {
+            do throws(MienClientError) {
+                return try await send(codebook, digest: digest, to: collection, backup: backup)
+            } catch {
+                // As a coordinator says that has not had the slices before, since another had them that went away.
+                guard error.code == .invalidRequest else { throw error }
+            }
+        }
+        try await send(codebook, digest: digest, to: collection, backup: backup)
+    }
+
+    /// Sends all slices, from the first.
+    private func send(
+        _ codebook: CodebookCopy,
+        digest: [UInt8],
+        to collection: String,
         backup: String
     ) async throws(MienClientError) {
         let bytes = codebook.bytes

@@ -49,11 +49,14 @@ extension MienClient {
     ///
     /// - Parameter id: the ``CollectionInfo/id`` of the collection that is meant; nil for that which has the name
     ///   now, as the coordinator knows that is asked: one made anew moments ago may be `notFound` then.
-    /// - Returns: how many faces it held as last known; nil when an earlier, unanswered try had deleted it.
+    /// - Returns: how many faces it held as last known, and which workers may have a part of it yet.
     /// - Throws: `notFound`, also when the name is another collection's than the one that is meant;
     ///   `incompatibleVersion` where all coordinators are of an earlier version, which would go by the name alone.
     @discardableResult
-    public func deleteCollection(_ name: String, id: String? = nil) async throws(MienClientError) -> UInt64? {
+    public func deleteCollection(
+        _ name: String,
+        id: String? = nil
+    ) async throws(MienClientError) -> CollectionDeletion {
         let meant: CollectionID
         if let id {
             guard let known = CollectionID(id) else {
@@ -68,7 +71,9 @@ extension MienClient {
             meant = try await caller.call(DescribeCollection(name: name)).collection.id
         }
         let outcome = await caller.callCounting(DeleteCollection(name: name, id: meant))
-        if case .failure(let status) = outcome.result, status.code == .notFound, outcome.mayHaveBeenDone { return nil }
-        return try outcome.get().faceCount
+        if case .failure(let status) = outcome.result, status.code == .notFound, outcome.mayHaveBeenDone {
+            return .earlier
+        }
+        return CollectionDeletion(try outcome.get())
     }
 }

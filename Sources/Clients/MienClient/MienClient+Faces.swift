@@ -105,7 +105,8 @@ extension MienClient {
     /// Every face of a collection, page by page, shard after shard and in each in order of identity.
     ///
     /// A face that is written meanwhile may or may not be among them. Whether faces of the collection were given up the
-    /// iterator tells: ``FacePages/Iterator/hasLoss``.
+    /// iterator tells: ``FacePages/Iterator/hasLoss``. All pages are of one collection: when it is deleted and another
+    /// gets its name the next page throws ``MienClientError/Code/invalidRequest``.
     /// - Parameter pageLimit: most faces of a page: 1 to 10000; pages of large faces are shorter.
     public func allFaces(
         in collection: String,
@@ -136,6 +137,8 @@ public struct FacePages: AsyncSequence, Sendable {
     public struct Iterator: AsyncIteratorProtocol {
         private let pages: FacePages
         private var position: ListPosition?
+        /// Which collection the pages so far were of; nil before one has said.
+        private var collectionID: CollectionID?
         private var isAtEnd = false
         /// Faces of the collection were given up when every copy of theirs was lost, and nobody has said that they are
         /// back; or may have been, as far as a coordinator knows that is cut off from the metadata store. No page has
@@ -154,9 +157,20 @@ public struct FacePages: AsyncSequence, Sendable {
                         collection: pages.collection,
                         after: position,
                         limit: pages.pageLimit,
-                        includesEmbeddings: pages.includesEmbeddings
+                        includesEmbeddings: pages.includesEmbeddings,
+                        collectionID: collectionID
                     )
                 )
+                // Places on the ring are of one collection: of another some faces would come twice, and others never.
+                guard collectionID == nil || page.collectionID == nil || page.collectionID == collectionID else {
+                    throw MienClientError(
+                        code: .invalidRequest,
+                        message: "the collection '\(pages.collection)' that was being listed was deleted, and another "
+                            + "has its name: begin again",
+                        hasNoEffect: true
+                    )
+                }
+                collectionID = collectionID ?? page.collectionID
                 position = page.next
                 hasLoss = hasLoss || page.hasLoss
                 isAtEnd = page.next == nil

@@ -24,7 +24,8 @@ extension MienClient {
             guard let number = OperationPlanInfo.fingerprint(plan) else {
                 throw MienClientError(
                     code: .invalidRequest,
-                    message: "'\(plan.prefix(64))' is no plan's identity: 'mien plan' shows it."
+                    message: "'\(plan.prefix(64))' is no plan's identity: 'mien plan' shows it.",
+                    hasNoEffect: true
                 )
             }
             fingerprint = number
@@ -194,7 +195,11 @@ extension MienClient {
 
     private static func worker(_ id: String) throws(MienClientError) -> NodeID {
         guard let worker = NodeID(id) else {
-            throw MienClientError(code: .notFound, message: "'\(id.prefix(64))' is no worker's identity.")
+            throw MienClientError(
+                code: .notFound,
+                message: "'\(id.prefix(64))' is no worker's identity.",
+                hasNoEffect: true
+            )
         }
         return worker
     }
@@ -216,7 +221,11 @@ extension MienClient {
         _ verb: ChangeOperation.Verb
     ) async throws(MienClientError) -> OperationInfo {
         guard let id = OperationID(id) else {
-            throw MienClientError(code: .notFound, message: "'\(id.prefix(64))' is no operation's identity.")
+            throw MienClientError(
+                code: .notFound,
+                message: "'\(id.prefix(64))' is no operation's identity.",
+                hasNoEffect: true
+            )
         }
         return OperationInfo(try await caller.call(ChangeOperation(id: id, verb: verb)))
     }

@@ -50,6 +50,8 @@ public final class MienClient: Sendable {
                 throw MienClientError(code: .invalidRequest, message: "\(error)")
             }
         }
+        // With others to ask, one that hangs is not waited for until a call's time is over.
+        let silenceLimit: Duration? = addresses.count > 1 ? Self.silenceLimit : nil
         let peers = addresses.map { address in
             PeerClient(
                 address: NodeAddress(host: address.host, port: address.port),
@@ -57,11 +59,16 @@ public final class MienClient: Sendable {
                 token: token ?? "",
                 tls: clientTLS,
                 group: MultiThreadedEventLoopGroup.singleton,
-                agent: agent
+                agent: agent,
+                silenceLimit: silenceLimit
             )
         }
         self.init(caller: CoordinatorCaller(peers: peers, options: calls))
     }
+
+    /// How long a coordinator of several may say nothing while it has calls before it is pinged, and how long it has to
+    /// answer that. Then the calls go to the next.
+    private static let silenceLimit = Duration.seconds(5)
 
     private init(caller: CoordinatorCaller) {
         self.caller = caller
@@ -75,7 +82,8 @@ public final class MienClient: Sendable {
         MienClient(caller: caller.with(calls))
     }
 
-    /// Closes the connections; calls under way and later ones fail with `unavailable`.
+    /// Closes the connections; calls under way and later ones fail with `unavailable`, and those that wait to be sent
+    /// again when they would be.
     public func close() async {
         await caller.close()
     }
@@ -150,7 +158,8 @@ extension MienClient {
 
     /// How long calls may take.
     public struct CallOptions: Hashable, Sendable {
-        /// Longest time of one call, retries included.
+        /// Longest time of one call, retries included. A coordinator to which no connection comes about gets an even
+        /// share of it while others are left to be asked.
         public var timeout: Duration
         /// How long a call that failed for a passing reason is tried again; within it, every coordinator is tried in
         /// turn. With zero each one is tried once.

@@ -16,11 +16,14 @@ package enum EmbeddingFile {
     ///   - format: `nil` looks at the first bytes, then at the extension.
     ///   - wantedDimension: decides where a file's rows may differ, which is in JSON Lines.
     ///   - member: array of an archive to read, with or without `.npy`; `nil` takes the only one or `embeddings`.
+    ///   - countsRows: whether rows are counted where that takes reading the file through, which is in JSON Lines: the
+    ///     reader's ``EmbeddingReader/rowCount`` is known then.
     package static func open(
         path: String,
         format: EmbeddingFormat? = nil,
         member: String? = nil,
-        wantedDimension: Int? = nil
+        wantedDimension: Int? = nil,
+        countsRows: Bool = false
     ) throws(EmbeddingFileError) -> any EmbeddingReader {
         let file = try InputFile(path: path)
         guard file.byteCount > 0 else { throw .emptyFile(path: path) }
@@ -29,7 +32,8 @@ package enum EmbeddingFile {
         case .npy: return try NpyReader(source: FileSource(file: file))
         case .npz: return try NpyReader(source: ZipArchive(file: file).source(member: member))
         case .fvecs: return try FvecsReader(file: file)
-        case .jsonLines: return try JSONLinesReader(file: file, wantedDimension: wantedDimension)
+        case .jsonLines:
+            return try JSONLinesReader(file: file, wantedDimension: wantedDimension, countsRows: countsRows)
         }
     }
 
@@ -47,7 +51,8 @@ package enum EmbeddingFile {
         if name.hasSuffix(".npz") { return .npz }
         if name.hasSuffix(".jsonl") || name.hasSuffix(".ndjson") { return .jsonLines }
         let blank: [UInt8] = [0x20, 0x09, 0x0A, 0x0D]
-        if start.first(where: { !blank.contains($0) }) == UInt8(ascii: "{") { return .jsonLines }
+        let text = start.dropFirst(Int(try file.textStart()))
+        if text.first(where: { !blank.contains($0) }) == UInt8(ascii: "{") { return .jsonLines }
         throw .unknownFormat(path: file.path)
     }
 }

@@ -9,6 +9,8 @@ package enum EmbeddingFileError: Error, Equatable, Sendable {
     case cannotOpen(path: String, errno: Int32)
     case notARegularFile(path: String)
     case readFailed(path: String, errno: Int32)
+    /// It ended before the size that it had when it was opened.
+    case shortened(path: String)
     case writeFailed(path: String, errno: Int32)
     case emptyFile(path: String)
     case noRows(path: String)
@@ -50,6 +52,8 @@ extension EmbeddingFileError: CustomStringConvertible {
             "\(path) is not a regular file; name a file of embeddings or labels"
         case .readFailed(let path, let errno):
             "\(path) could not be read to its end: \(Self.reason(errno))"
+        case .shortened(let path):
+            "\(path) became shorter while it was read; read it again when nothing writes to it any more"
         case .writeFailed(let path, let errno):
             "\(path) could not be written: \(Self.reason(errno)); check the free space and the folder's permissions"
         case .emptyFile(let path):

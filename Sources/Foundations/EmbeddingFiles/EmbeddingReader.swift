@@ -5,7 +5,7 @@
 package protocol EmbeddingReader {
     /// Numbers per row; fixed when the file is opened.
     var dimension: Int { get }
-    /// Rows of the file, or `nil` where only reading to the end can tell (JSON Lines).
+    /// Rows of the file, or `nil` where only reading to the end can tell (JSON Lines that were not counted).
     var rowCount: Int? { get }
     /// The next rows, at most `maximumRows` (positive); `nil` after the last one.
     ///

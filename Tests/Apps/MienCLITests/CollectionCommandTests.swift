@@ -206,7 +206,7 @@ import WireProtocol
                     0.995     25.00 %     6.25 %
                     1        100.00 %   100.00 %
                     Share of the faces that a search visits for a recall of the mates from a similarity up (its
-                    threshold, 0.30 without one), missing at most twice as many in any band of 0.05: what
+                    threshold, and 0.30 at least), missing at most twice as many in any band of 0.05: what
                     1500 probes at each similarity, of as many faces, show with 95 % confidence, and a part
                     left for codes to lose.
 
@@ -392,6 +392,25 @@ import WireProtocol
             #expect(done.status == 0)
             #expect(done.output == "Deleted the collection people and its 0 faces.\n")
             #expect(await mienCommand(delete + ["--yes"]).status == 1)
+        }
+    }
+
+    @Test func whoHasNotDroppedADeletedCollectionIsNamed() async throws {
+        try await ToyCluster.run { cluster, address in
+            let worker = NodeID(high: 7, low: 1)
+            cluster.change { state in
+                state.unconfirmed = [.init(id: worker, address: NodeAddress(host: "127.0.0.1", port: 7402))]
+            }
+            let delete = ["collection", "delete", "people", "--yes", "--coordinator", address]
+            _ = await create("people", address)
+            let done = await mienCommand(delete)
+            #expect(done.status == 0 && done.output == "Deleted the collection people and its 0 faces.\n", "\(done)")
+            #expect(done.error.contains("warning: nobody has heard that what 127.0.0.1:7402 has of people"), "\(done)")
+            #expect(done.error.contains("cut off from the metadata store may go on answering"), "\(done)")
+            _ = await create("people", address)
+            let json = await mienCommand(delete + ["--json"])
+            #expect(json.status == 0 && json.output.contains("\"unconfirmed_workers\": ["), "\(json)")
+            #expect(json.output.contains("\(worker)"), "\(json)")
         }
     }
 

@@ -13,10 +13,13 @@ struct CommandResult {
 }
 
 /// Runs a command line in this process.
+///
+/// - Parameter results: where what is written to the output goes besides.
 func mienCommand(
     _ arguments: [String],
     environment: [String: String] = [:],
-    input: String? = nil
+    input: String? = nil,
+    results: TextOutput? = nil
 ) async -> CommandResult {
     final class Capture: Sendable {
         let output = Mutex("")
@@ -24,8 +27,12 @@ func mienCommand(
     }
     let capture = Capture()
     let console = Console(
-        writeOutput: { text in capture.output.withLock { $0 += text } },
+        writeOutput: { text in
+            capture.output.withLock { $0 += text }
+            results?.write(text)
+        },
         writeError: { text in capture.error.withLock { $0 += text } },
+        outputFailure: { results?.failure },
         readLine: { input },
         environment: environment
     )

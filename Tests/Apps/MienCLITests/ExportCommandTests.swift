@@ -1,7 +1,9 @@
 import EmbeddingFiles
 import FaceModel
 import Foundation
+import Synchronization
 import Testing
+import WireProtocol
 
 @Suite struct ExportCommandTests {
     /// A collection of faces with every field, some of them bare.
@@ -133,25 +135,142 @@ import Testing
         (try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? NSNumber)?.intValue
     }
 
-    /// Whatever lay in its place: what an export that was killed left behind is not written into.
+    /// What an export that was killed left behind is not written into, and goes when it is old.
     @Test func anExportIsForItsOwnerAlone() async throws {
         try await withFaces(3) { _, address, folder in
             let file = folder.file("people.jsonl")
-            let left = try folder.write("people.jsonl.partial", "left behind")
-            try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: left)
-            let reader = try #require(FileHandle(forReadingAtPath: left))
+            let old = try folder.write("people.jsonl.0123456789abcdef.partial", "left behind")
+            let age: [FileAttributeKey: Any] = [.modificationDate: Date(timeIntervalSinceNow: -7200)]
+            try FileManager.default.setAttributes(age, ofItemAtPath: old)
+            let reader = try #require(FileHandle(forReadingAtPath: old))
+            // One that another may be writing, and one that no export has made.
+            try folder.write("people.jsonl.fedcba9876543210.partial", "under way")
+            let other = try folder.write("people.jsonl.notes.partial", "notes")
+            try FileManager.default.setAttributes(age, ofItemAtPath: other)
             #expect(await mienCommand(["export", "people", file, "--coordinator", address]).status == 0)
             #expect(try permissions(file) == 0o600)
             #expect(try reader.readToEnd() == Data("left behind".utf8))
+            let kept = ["people.jsonl.fedcba9876543210.partial", "people.jsonl.notes.partial"]
+            #expect(folder.names == ["people.jsonl"] + kept)
 
             let arrays = folder.file("people")
-            try FileManager.default.createDirectory(atPath: arrays + ".partial", withIntermediateDirectories: false)
-            try folder.write("people.partial/ids.txt", "left behind")
+            let left = arrays + ".0123456789abcdef.partial"
+            try FileManager.default.createDirectory(atPath: left, withIntermediateDirectories: false)
+            try folder.write("people.0123456789abcdef.partial/ids.txt", "left behind")
+            try FileManager.default.setAttributes(age, ofItemAtPath: left)
             #expect(await mienCommand(["export", "people", arrays, "--coordinator", address]).status == 0)
             #expect(try permissions(arrays) == 0o700)
+            #expect(folder.names == ["people", "people.jsonl"] + kept)
             let names = try FileManager.default.contentsOfDirectory(atPath: arrays)
             #expect(names.count == 5)
             for name in names { #expect(try permissions("\(arrays)/\(name)") == 0o600, "\(name)") }
+        }
+    }
+
+    /// Each waits before its second page, until the test lets it go on.
+    private struct TwoExports {
+        let arrivals: AsyncStream<Int>
+        let arrival: AsyncStream<Int>.Continuation
+        let first, second: AsyncStream<Void>
+        let letFirstGo, letSecondGo: AsyncStream<Void>.Continuation
+
+        init() {
+            (arrivals, arrival) = AsyncStream.makeStream(of: Int.self)
+            (first, letFirstGo) = AsyncStream.makeStream(of: Void.self)
+            (second, letSecondGo) = AsyncStream.makeStream(of: Void.self)
+        }
+
+        func hold(_ cluster: ToyCluster) {
+            let counter = PageCounter()
+            cluster.change { state in
+                state.beforeAnswer = { request in
+                    guard case .listFaces = request else { return }
+                    let page = counter.next()
+                    arrival.yield(page)
+                    switch page {
+                    case 2: for await _ in first { return }
+                    case 4: for await _ in second { return }
+                    default: return
+                    }
+                }
+            }
+        }
+    }
+
+    private final class PageCounter: Sendable {
+        private let count = Mutex(0)
+
+        func next() -> Int {
+            count.withLock { count in
+                count += 1
+                return count
+            }
+        }
+    }
+
+    /// Neither writes into what is the other's, and what is whole is not replaced.
+    @Test(.timeLimit(.minutes(2)), arguments: ["people.jsonl", "people"])
+    func ofTwoExportsToOnePathTheFirstIsThereAndWhole(name: String) async throws {
+        try await withFaces(2500) { cluster, address, folder in
+            let exports = TwoExports()
+            exports.hold(cluster)
+            var arrivals = exports.arrivals.makeAsyncIterator()
+            let command = ["export", "people", folder.file(name), "--coordinator", address]
+            let lines = name == "people" ? "people/ids.txt" : name
+            async let early = mienCommand(command)
+            while let page = await arrivals.next(), page < 2 {}
+            async let late = mienCommand(command)
+            while let page = await arrivals.next(), page < 4 {}
+            exports.letFirstGo.yield()
+            let whole = await early
+            let faceCount = (try? folder.text(lines))?.split(separator: "\n").count
+            exports.letSecondGo.yield()
+            let refused = await late
+            #expect(whole.status == 0, "\(whole)")
+            #expect(faceCount == 2500)
+            #expect(refused.status == 74 && refused.error.contains("exists; choose another path"), "\(refused)")
+            let lineCount = try folder.text(lines).split(separator: "\n").count
+            #expect(lineCount == 2500)
+            #expect(folder.names == [name])
+        }
+    }
+
+    @Test func facesOfAnotherCollectionThatGotTheNameAreNotWritten() async throws {
+        try await withFaces(2500) { cluster, address, folder in
+            cluster.change { state in
+                state.beforeAnswer = { [weak cluster] request in
+                    guard case .listFaces(let page) = request, page.after != nil else { return }
+                    cluster?.change { $0.collectionIDs["people"] = CollectionID(high: 7, low: 7) }
+                }
+            }
+            for name in ["people.jsonl", "people"] {
+                cluster.change { $0.collectionIDs = [:] }
+                let result = await mienCommand(["export", "people", folder.file(name), "--coordinator", address])
+                #expect(result.status == 1 && result.error.contains("another has its name"), "\(result)")
+                #expect(folder.names.isEmpty)
+            }
+        }
+    }
+
+    /// A year that RFC 3339 has no text for, as any program may enrol it.
+    @Test func timesOfEveryYearComeBack() async throws {
+        try await withFaces(4) { cluster, address, folder in
+            let times: [Int64] = [.min, 1_769_860_800_000_000, 253_402_300_800_000, .max]
+            cluster.change { state in
+                for (number, time) in times.enumerated() {
+                    let id = FaceID(high: 3, low: UInt64(number))
+                    state.faces["people"]?[id]?.metadata.created = Timestamp(milliseconds: time)
+                }
+            }
+            let path = folder.file("people.jsonl")
+            #expect(await mienCommand(["export", "people", path, "--coordinator", address]).status == 0)
+            let result = await mienCommand(["import", "copy", "--embeddings", path, "--coordinator", address])
+            #expect(result.status == 0, "\(result)")
+            let copy = cluster.faces(of: "copy")
+            let copied = times.indices.compactMap {
+                copy[FaceID(high: 3, low: UInt64($0))]?.metadata.created?.milliseconds
+            }
+            #expect(copied == times)
         }
     }
 }

@@ -1,5 +1,6 @@
 import FaceModel
 import Testing
+import WireProtocol
 
 @Suite struct FaceCommandTests {
     private func withFaces(_ body: (ToyCluster, [String]) async throws -> Void) async throws {
@@ -93,6 +94,18 @@ import Testing
         }
     }
 
+    /// Whoever deletes what it lists would take one that ends early for the end.
+    @Test func aWholeListGoesOnAfterAWorkerWasAway() async throws {
+        try await withFaces { cluster, common in
+            cluster.change { $0.failingPages = 3 }
+            let all = await mienCommand(["face", "list"] + common + ["--all", "--json"])
+            #expect(all.status == 0 && all.outputLines.count == 30, "\(all)")
+            cluster.change { $0.failingPages = 1 }
+            let some = await mienCommand(["face", "list"] + common)
+            #expect(some.status == 69 && some.output.isEmpty, "\(some)")
+        }
+    }
+
     @Test func deletedFacesAreGone() async throws {
         try await withFaces { cluster, common in
             let result = await mienCommand(["face", "delete"] + common + [id(1), id(2)])
@@ -112,6 +125,44 @@ import Testing
             #expect(lost.error.hasSuffix(wayOut), "\(lost)")
             let found = await mienCommand(["face", "delete"] + common + [id(4)])
             #expect(found.status == 0 && found.error.isEmpty, "\(found)")
+        }
+    }
+
+    /// What is deleted stays so, whatever becomes of the requests that follow.
+    @Test func whatWasDeletedBeforeAFailureIsTold() async throws {
+        try await withFaces { cluster, common in
+            let delete = ["face", "delete"] + common + (1...1500).map(id)
+            cluster.change { $0.deletionLimit = 1 }
+            let text = await mienCommand(delete)
+            #expect(text.status == 74 && text.output == "Deleted 30 faces from people.\n", "\(text.error.suffix(300))")
+            let lines = text.error.split(separator: "\n")
+            #expect(lines.count == 972 && lines[0] == "mien: the face \(id(31)) was not in people")
+            #expect(lines.dropLast().last == "mien: the disk is full")
+            let rest = "500 faces more may or may not be deleted: the same command again deletes what is left of them"
+            #expect(lines.last.map(String.init) == "mien: \(rest)")
+            cluster.change { $0.deletionLimit = 1 }
+            let json = await mienCommand(delete + ["--json"])
+            #expect(json.status == 74 && json.output.contains("\"complete\": false"), "\(json.error.suffix(300))")
+            #expect(json.output.contains("\"deleted\": 0"))
+            // Where nothing was answered there is nothing to tell.
+            let nothing = await mienCommand(delete)
+            #expect(nothing.status == 74 && nothing.output.isEmpty, "\(nothing)")
+            #expect(nothing.error == "mien: the disk is full\n")
+            cluster.change { $0.deletionLimit = .max }
+            let whole = await mienCommand(["face", "delete"] + common + [id(99), "--json"])
+            #expect(whole.status == 1 && whole.output.contains("\"complete\": true"), "\(whole)")
+        }
+    }
+
+    /// A cluster that is too old is no defect in this program.
+    @Test func aClusterOfAnotherVersionIsUnavailable() async throws {
+        try await withFaces { cluster, common in
+            cluster.change { state in
+                state.deletionLimit = 0
+                state.deletionFailure = WireStatus(.incompatibleVersion, "the coordinator is of an earlier version")
+            }
+            let result = await mienCommand(["face", "delete"] + common + [id(1)])
+            #expect(result.status == 69 && result.error.contains("of an earlier version"), "\(result)")
         }
     }
 }

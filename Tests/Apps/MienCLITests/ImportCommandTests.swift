@@ -132,6 +132,18 @@ import Testing
         }
     }
 
+    /// A request that may take little time is sent again for as long as any.
+    @Test func aWorkerAwayForLongerThanARequestMayTakeIsWaitedFor() async throws {
+        try await withPeople { cluster, command, folder in
+            // Three seconds, with the pauses between the sendings.
+            cluster.change { $0.failingEnrolments = 6 }
+            let file = try embeddings(folder, 40)
+            let result = await mienCommand(command + ["--embeddings", file, "--timeout", "1.5"])
+            #expect(result.status == 0, "\(result)")
+            #expect(cluster.faces(of: "people").count == 40)
+        }
+    }
+
     /// Batches under way at once must not let an earlier row of an id win over a later one.
     @Test func ofRowsWithOneIdTheLastCounts() async throws {
         try await withPeople { cluster, command, folder in
@@ -232,6 +244,105 @@ import Testing
             let few = try folder.write("few.txt", "1\n2\n")
             #expect(await mienCommand(command + ["--embeddings", file, "--ids", few]).status == 65)
             #expect(await mienCommand(command + ["--embeddings", file, "--from-row", "4"]).status == 65)
+            #expect(cluster.current.enrolmentCount == 0)
+        }
+    }
+
+    /// Behind a heading every face would get the label of another.
+    @Test func labelsThatAreNotAsManyAsTheLinesEndBeforeAnythingIsSent() async throws {
+        try await withPeople { cluster, command, folder in
+            let row = "[" + (0..<64).map { "\($0 + 1)" }.joined(separator: ",") + "]"
+            let file = try folder.write(
+                "faces.jsonl",
+                (0..<3).map { "{\"id\":\($0),\"embedding\":\(row)}\n\n" }.joined()
+            )
+            let more = try folder.write("more.txt", "heading\n0\n1\n2\n")
+            let fewer = try folder.write("fewer.txt", "0\n1\n")
+            for option in ["--persons", "--ids", "--external-ids"] {
+                for (labels, count) in [(more, 4), (fewer, 2)] {
+                    let result = await mienCommand(command + ["--embeddings", file, option, labels])
+                    #expect(result.status == 65, "\(result)")
+                    #expect(result.error.contains("has \(count) labels for 3 embeddings"), "\(result)")
+                }
+            }
+            #expect(cluster.current.enrolmentCount == 0)
+            let persons = try folder.write("persons.txt", "a\nb\nc\n")
+            #expect(await mienCommand(command + ["--embeddings", file, "--persons", persons]).status == 0)
+            let stored = cluster.faces(of: "people")
+            let names = (0..<3).compactMap { stored[FaceID(high: 0, low: $0)]?.metadata.personID }
+            #expect(names == ["a", "b", "c"])
+        }
+    }
+
+    /// A report may go where nothing can be made durable.
+    @Test func aReportThatIsNoFileIsNoFailure() async throws {
+        try await withPeople { cluster, command, folder in
+            let file = try embeddings(folder, 10) { $0[0] = .nan }
+            let result = await mienCommand(command + ["--embeddings", file, "--report", "/dev/null"])
+            #expect(result.status == 1 && result.output.contains("accepted    9\n"), "\(result)")
+            #expect(result.error.hasSuffix("mien: 1 row refused\n"), "\(result)")
+            let whole = try embeddings(folder, 10)
+            let sound = await mienCommand(command + ["--embeddings", whole, "--report", "/dev/null"])
+            #expect(sound.status == 0 && sound.output.contains("rejected    0\n"), "\(sound)")
+        }
+    }
+
+    @Test func aReportWithoutRoomStopsTheImportWhereItCanGoOn() async throws {
+        try await withPeople { cluster, command, folder in
+            let file = try embeddings(folder, 40) { $0[25 * 64] = .nan }
+            let arguments = command + ["--embeddings", file, "--batch", "10", "--in-flight", "1", "--report"]
+            let result = await mienCommand(arguments + ["/dev/full"])
+            #expect(result.status == 74 && result.error.contains("/dev/full could not be written"), "\(result)")
+            // Rows 20 to 29 are stored, and are told of again.
+            #expect(result.error.contains("the import stopped; go on with --from-row 20, or"), "\(result)")
+            let report = folder.file("refused.jsonl")
+            let again = await mienCommand(arguments + [report, "--from-row", "20"])
+            #expect(again.status == 1, "\(again)")
+            #expect(cluster.faces(of: "people").count == 39)
+            #expect(try refusedRows(folder) == [25])
+        }
+    }
+
+    private func refusedRows(_ folder: ScratchFolder) throws -> [Int] {
+        try folder.text("refused.jsonl").split(separator: "\n").compactMap { line in
+            line.split(separator: ",").first.flatMap { Int($0.dropFirst(#"{"row":"#.count)) }
+        }
+    }
+
+    @Test func anImportThatGoesOnAddsToItsReport() async throws {
+        try await withPeople { cluster, command, folder in
+            let file = try embeddings(folder, 40) { values in for row in [5, 30] { values[row * 64] = .nan } }
+            cluster.change { $0.enrolmentLimit = 2 }
+            let arguments =
+                command + [
+                    "--embeddings", file, "--batch", "10", "--in-flight", "1", "--report", folder.file("refused.jsonl"),
+                ]
+            let stopped = await mienCommand(arguments)
+            #expect(stopped.status == 74 && stopped.error.contains("--from-row 20"), "\(stopped)")
+            #expect(try refusedRows(folder) == [5])
+            cluster.change { $0.enrolmentLimit = .max }
+            #expect(await mienCommand(arguments + ["--from-row", "20"]).status == 1)
+            #expect(try refusedRows(folder) == [5, 30])
+            // From the beginning it is another report.
+            #expect(await mienCommand(arguments).status == 1)
+            #expect(try refusedRows(folder) == [5, 30])
+        }
+    }
+
+    @Test func aReportIsNotWrittenOverWhatIsImported() async throws {
+        try await withPeople { cluster, command, folder in
+            let file = try embeddings(folder, 3)
+            let ids = try folder.write("ids.txt", "1\n2\n3\n")
+            let link = folder.file("link")
+            try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: file)
+            let before = try Data(contentsOf: URL(fileURLWithPath: file))
+            for report in [file, link, ids] {
+                let result = await mienCommand(command + ["--embeddings", file, "--ids", ids, "--report", report])
+                #expect(result.status == 64 && result.error.contains("which is read; name another file"), "\(result)")
+            }
+            let isWhole = try Data(contentsOf: URL(fileURLWithPath: file)) == before
+            #expect(isWhole)
+            #expect(try folder.text("ids.txt") == "1\n2\n3\n")
             #expect(cluster.current.enrolmentCount == 0)
         }
     }

@@ -117,4 +117,36 @@ struct LedgerCommandTests {
             #expect(try file(in: safe) == Array("notes".utf8))
         }
     }
+
+    /// Or that another coordinator has heard of.
+    @Test func aLossThatIsAcceptedWhileTheLedgerIsReadIsReckonedWith() async throws {
+        let loss = Timestamp(milliseconds: Self.created.milliseconds + 40_000)
+        try await exporting { cluster, safe, export in
+            cluster.change { state in
+                state.beforeAnswer = { [weak cluster] request in
+                    guard case .readErasures = request else { return }
+                    cluster?.change { $0.losses = [.init(range: .all, time: loss)] }
+                }
+            }
+            #expect(await mienCommand(export).status == 0)
+            let ledger = try ErasureLedger(bytes: file(in: safe), object: "people.ledger")
+            #expect(ledger.since == loss)
+        }
+    }
+
+    @Test func theLedgerOfAnotherCollectionThatGotTheNameIsNotWritten() async throws {
+        try await exporting { cluster, safe, export in
+            #expect(await mienCommand(export).status == 0)
+            let before = try file(in: safe)
+            cluster.change { state in
+                state.beforeAnswer = { [weak cluster] request in
+                    guard case .readErasures = request else { return }
+                    cluster?.change { $0.collectionIDs["people"] = CollectionID(high: 7, low: 7) }
+                }
+            }
+            let refused = await mienCommand(export)
+            #expect(refused.status == 1 && refused.error.contains("another has its name"), "\(refused)")
+            #expect(try file(in: safe) == before)
+        }
+    }
 }

@@ -22,6 +22,7 @@ struct MetadataCommandTests {
             let refused = await mienCommand(accept, input: "other")
             #expect(refused.status == 1 && refused.error.contains("another name was typed"), "\(refused)")
             #expect(refused.output.contains("leads") && refused.output.contains("is away"), "\(refused)")
+            #expect(refused.output.contains("that only other replicas have would be undone"), "\(refused)")
             #expect(cluster.current.olderRecords.count == 1)
             #expect(await mienCommand(accept + ["--shard", "0", "--yes"]).status == 1, "that one is as it should be")
 
@@ -31,6 +32,8 @@ struct MetadataCommandTests {
                 "\(done)"
             )
             #expect(done.output.contains("Shard 1 is led by \(first), which has its writes through 41.\n"), "\(done)")
+            let undone = "Deletions that only other replicas have are undone: delete those faces again.\n"
+            #expect(done.output.contains(undone), "\(done)")
             #expect(cluster.current.olderRecords.isEmpty)
             let confirmed = AcceptRecord.Confirmation(storedVersion: 3, primary: first, sequence: 41)
             #expect(cluster.current.confirmations == [confirmed])

@@ -6,35 +6,13 @@ import WireProtocol
 
 /// Which ledgers of erasures a restore goes by, and what it says of those that it cannot read.
 struct RestoreCommandTests {
-    private static let key = ErasureKey(high: 7, low: 8)
+    private static let key = BackupFixture.key
 
     /// A folder with a backup of a collection without faces, as the toy cluster would make it.
     private func backup(of collection: CollectionID = CollectionID(high: 1, low: 2)) throws -> ScratchFolder {
         let folder = try ScratchFolder()
-        let manifest = BackupManifest(
-            prefixBits: 8,
-            created: Timestamp(milliseconds: 1_767_225_700_000),
-            softwareVersion: "0.1",
-            cluster: NodeID(high: 1, low: 2),
-            collection: Collection(
-                id: collection,
-                configuration: CollectionConfiguration(
-                    name: "people",
-                    dimension: 64,
-                    embeddingModel: "m",
-                    shardCount: 1,
-                    replicationFactor: 1
-                ),
-                created: Timestamp(milliseconds: 1_767_225_600_123)
-            ),
-            erasureKey: Self.key,
-            shards: [.init(index: 0, range: .all, epoch: 1, sequence: 0, faceCount: 0, sum: 0)],
-            faceCount: 0,
-            slices: [UInt128](repeating: 0, count: 256),
-            blocks: []
-        )
-        let name = BackupName.make(collection: "people", time: "20260101T000140000Z", number: 1)
-        try FolderStore(folder.path, createsFolder: false).put(BackupName.manifest(of: name), manifest.encoded())
+        let created = Timestamp(milliseconds: 1_767_225_700_000)
+        try BackupFixture.put(BackupFixture.manifest(of: collection, created: created), in: folder)
         return folder
     }
 
@@ -112,6 +90,32 @@ struct RestoreCommandTests {
             #expect(later.status == 1 && later.error.contains("after the backup"), "\(later)")
             let warned = await mienCommand(restore + ["--without-ledger"])
             #expect(warned.error.contains("warning: faces of people were given up at"), "\(warned)")
+        }
+    }
+
+    /// What was deleted in that minute it does not have.
+    @Test func aFileThatEndsAMinuteAgoIsWarnedOf() async throws {
+        let folder = try backup()
+        let safe = try ScratchFolder()
+        let ledger = ErasureLedger(
+            collection: CollectionID(high: 1, low: 2),
+            name: "people",
+            keyMark: ErasureLedger.mark(of: Self.key),
+            since: Timestamp(milliseconds: 1_767_225_600_123),
+            until: Timestamp(milliseconds: Timestamp.wallClock.milliseconds - 60_000),
+            erasures: []
+        )
+        try FolderStore(safe.path, createsFolder: false).put("people.ledger", ledger.sealed(for: "people.ledger"))
+        try await restoring(folder, beside: "people") { cluster, restore in
+            cluster.change { $0.erasureKey = Self.key }
+            let file = restore + ["--ledger", "\(safe.path)/people.ledger"]
+            let warned = await mienCommand(file)
+            let warning = "warning: the ledger of the collection that was backed up ends at"
+            #expect(warned.error.contains(warning), "\(warned)")
+            #expect(warned.error.contains("a coordinator does not answer this"), "\(warned)")
+            let whole = await mienCommand(file + ["--ledger", "people"])
+            #expect(!whole.error.contains("backed up ends at"), "\(whole)")
+            #expect(whole.error.contains("a coordinator does not answer this"), "\(whole)")
         }
     }
 

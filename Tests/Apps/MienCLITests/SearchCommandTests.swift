@@ -272,6 +272,41 @@ import Testing
         }
     }
 
+    /// Where an answer would be too large, fewer probes are asked for at once, and so are all that follow.
+    @Test func anAnswerThatWouldBeTooLargeIsAskedForInParts() async throws {
+        try await withFaces { cluster, search, folder in
+            var writer = try NpyWriter(path: folder.file("many.npy"), dimension: 64)
+            try writer.append([Float](repeating: 1, count: 64 * 110))
+            try writer.finish()
+            cluster.change { $0.probeLimit = 30 }
+            let many = search + ["--probes", folder.file("many.npy"), "-k", "1"]
+            let json = await mienCommand(many + ["--json"])
+            #expect(json.status == 0 && json.outputLines.count == 111, "\(json.status) \(json.error)")
+            for (number, line) in json.outputLines.dropLast().enumerated() {
+                #expect(line.hasPrefix(#"{"probe":\#(number),"matches":[{"rank":1,"#), "\(line)")
+            }
+            // 100 by 25, and then the ten of the second batch.
+            #expect(json.outputLines.last?.contains(#""probes":110,"rejected":0,"requests":5,"#) == true, "\(json)")
+
+            // Rows that cannot be read are told of in their places.
+            let row = "[" + (0..<64).map { _ in "1" }.joined(separator: ",") + "]"
+            let lines = ["{}", "good", "good", "{}", "good", "{}"].map { $0 == "{}" ? $0 : "{\"embedding\":\(row)}" }
+            let file = try folder.write("probes.jsonl", lines.joined(separator: "\n"))
+            cluster.change { $0.probeLimit = 1 }
+            let mixed = await mienCommand(search + ["--probes", file, "-k", "1", "--json"])
+            #expect(mixed.status == 1 && mixed.outputLines.count == 7, "\(mixed)")
+            for number in 0..<6 {
+                let kind = lines[number] == "{}" ? "rejected" : "matches"
+                #expect(mixed.outputLines[number].hasPrefix("{\"probe\":\(number),\"\(kind)\":"), "\(mixed)")
+            }
+
+            // Where one probe is too many, nothing helps.
+            cluster.change { $0.probeLimit = 0 }
+            let none = await mienCommand(many)
+            #expect(none.status == 65 && none.error.contains("more bytes than a frame has room for"), "\(none)")
+        }
+    }
+
     /// Of several requests the summary tells the least coverage of those that asked a shard, and any loss.
     @Test(arguments: [false, true])
     func theSummaryHidesNoLossAndIsNotOfWhatAskedNobody(isReversed: Bool) async throws {

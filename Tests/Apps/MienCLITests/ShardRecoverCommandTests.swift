@@ -39,6 +39,12 @@ struct ShardRecoverCommandTests {
             let copied = recover + ["--accept-data-loss", "--led-by", "127.0.0.1:7402@41"]
             let done = await mienCommand(copied)
             #expect(done.status == 0 && done.output.contains("Done. Answers say"), "\(done)")
+            #expect(
+                told.output.contains("\nDeletions that were acknowledged after write 41 would be undone"),
+                "\(told)"
+            )
+            let undone = "\nDeletions that were acknowledged after write 41 are undone: delete those faces again.\n"
+            #expect(done.output.contains(undone), "\(done)")
             // What comes of it is confirmed with or without the option.
             #expect(await mienCommand(recover + ["--accept-data-loss"]).status == 0)
             let confirmed = RecoverShard.Confirmation(epoch: Epoch(5), primary: leader, sequence: 41)
@@ -52,6 +58,7 @@ struct ShardRecoverCommandTests {
             #expect(empty.status == 69 && empty.error.contains("nothing was changed"), "\(empty)")
             let without = await mienCommand(recover + ["--accept-data-loss"])
             #expect(without.status == 0 && without.output.contains("has anything of shard 0: shard 1"), "\(without)")
+            #expect(!without.output.contains("Deletions"), "nobody is in it: \(without)")
             let confirmedLast = RecoverShard.Confirmation(epoch: Epoch(5), primary: nil, sequence: 0)
             #expect(cluster.current.confirmedRecoveries.last == confirmedLast)
         }

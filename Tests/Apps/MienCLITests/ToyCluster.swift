@@ -45,8 +45,23 @@ final class ToyCluster: RequestHandler {
         var coverages: [Coverage] = []
         /// How many more searches by probes are answered; then shard 1 is away.
         var searchLimit = Int.max
+        /// Probes of one search, at most: the answer to more would be too large.
+        var probeLimit = Int.max
+        /// How many more requests to delete faces are answered, and what becomes of those that follow.
+        var deletionLimit = Int.max
+        var deletionFailure = WireStatus(.storageFull, "the disk is full")
+        /// Of those collections that have another than the usual one.
+        var collectionIDs: [String: CollectionID] = [:]
+        /// Waited for before a request is answered.
+        var beforeAnswer: (@Sendable (Request) async -> Void)?
+        /// Workers that have not dropped what is deleted.
+        var unconfirmed: [CollectionDeleted.Worker] = []
         /// Collections of which faces were given up.
         var lossyCollections: Set<String> = []
+        /// Shards of every collection whose copies in sync differ.
+        var differentShards: [UInt32] = []
+        /// Of the first worker.
+        var freeDiskByteCount: UInt64 = 1 << 40
         /// What every collection has learnt; nil while it needs nothing.
         var codebook: CollectionDescription.Codebook?
         var training: CollectionDescription.Training?
@@ -95,6 +110,12 @@ final class ToyCluster: RequestHandler {
         var unverifiedShards: Set<UInt32> = []
         /// Any change of one is answered by it as it is.
         var operations: [OperationDescription] = []
+        /// What is answered where one is begun.
+        var begun: OperationDescription?
+        /// Looks at operations that fail before the first that is answered.
+        var failingLooks = 0
+        /// Pages of faces that fail before the first that is answered.
+        var failingPages = 0
         /// What is told that each would do.
         var plans: [OperationOrder: OperationPlan] = [:]
         /// What checks of real searches found, at every worker.
@@ -137,6 +158,14 @@ final class ToyCluster: RequestHandler {
     func faces(of collection: String) -> [FaceID: Stored] { current.faces[collection] ?? [:] }
 
     func handle(_ request: Request, call: ServerCall) {
+        guard let beforeAnswer = current.beforeAnswer else { return respond(to: request, call) }
+        Task {
+            await beforeAnswer(request)
+            respond(to: request, call)
+        }
+    }
+
+    private func respond(to request: Request, _ call: ServerCall) {
         do throws(WireStatus) {
             let message: any WireMessage = try state.withLock { state throws(WireStatus) in
                 try Self.answer(request, &state)
@@ -166,7 +195,7 @@ final class ToyCluster: RequestHandler {
             let count = try description(message.name, state).faceCount
             state.collections[message.name] = nil
             state.faces[message.name] = nil
-            return CollectionDeleted(faceCount: count)
+            return CollectionDeleted(faceCount: count, unconfirmed: state.unconfirmed)
         case .acceptRecord(let message):
             _ = try description(message.collection, state)
             let unknown = RecordAccepted(storedVersion: 3, knownVersion: 3, primary: nil, replicas: [])
@@ -199,6 +228,8 @@ final class ToyCluster: RequestHandler {
         case .enrolFaces(let message): return try enrol(message, &state)
         case .deleteFaces(let message):
             let collection = try description(message.collection, state).collection
+            guard state.deletionLimit > 0 else { throw state.deletionFailure }
+            state.deletionLimit -= 1
             let outcomes = message.ids.map { id in
                 state.faces[message.collection]?.removeValue(forKey: id) == nil ? DeleteOutcome.absent : .deleted
             }
@@ -216,11 +247,19 @@ final class ToyCluster: RequestHandler {
                 },
                 hasLoss: state.lossyCollections.contains(message.collection)
             )
-        case .listFaces(let message): return try page(message, state)
+        case .listFaces(let message):
+            if state.failingPages > 0 {
+                state.failingPages -= 1
+                throw WireStatus(.unavailable, "a worker is away")
+            }
+            return try page(message, state)
         case .searchFaces(let message):
             let collection = try description(message.collection, state).collection
             guard message.embeddingModel == collection.configuration.embeddingModel else {
                 throw WireStatus(.modelMismatch, "the collection's model is \(collection.configuration.embeddingModel)")
+            }
+            guard message.probes.rowCount <= state.probeLimit else {
+                throw WireStatus(.limitExceeded, "the answer would have more bytes than a frame has room for")
             }
             guard state.searchLimit > 0 else { throw WireStatus(.incompleteCoverage, "the worker of shard 1 is away") }
             state.searchLimit -= 1
@@ -266,7 +305,15 @@ final class ToyCluster: RequestHandler {
                 throw WireStatus(.invalidRequest, "nobody knows what that would do")
             }
             return plan
-        case .listOperations: return OperationList(operations: state.operations)
+        case .beginOperation:
+            guard let operation = state.begun else { throw WireStatus(.invalidRequest, "nobody knows how to do that") }
+            return operation
+        case .listOperations:
+            if state.failingLooks > 0 {
+                state.failingLooks -= 1
+                throw WireStatus(.unavailable, "the coordinator is stopping")
+            }
+            return OperationList(operations: state.operations)
         case .changeOperation(let message):
             guard let operation = state.operations.first(where: { $0.id == message.id }) else {
                 throw WireStatus(.notFound, "there is no such operation")
@@ -306,7 +353,7 @@ final class ToyCluster: RequestHandler {
         }
         return CollectionDescription(
             collection: Collection(
-                id: CollectionID(high: 1, low: 2),
+                id: state.collectionIDs[name] ?? CollectionID(high: 1, low: 2),
                 configuration: configuration,
                 created: Timestamp(milliseconds: 1_767_225_600_123)
             ),
@@ -363,7 +410,10 @@ final class ToyCluster: RequestHandler {
     }
 
     private static func page(_ message: ListFaces, _ state: State) throws(WireStatus) -> FacePage {
-        _ = try description(message.collection, state)
+        let id = try description(message.collection, state).collection.id
+        guard message.collectionID == nil || message.collectionID == id else {
+            throw WireStatus(.invalidRequest, "the collection was deleted")
+        }
         let faces = (state.faces[message.collection] ?? [:]).sorted { $0.key < $1.key }
         let rest = faces.filter { entry in message.after?.stretches.first.map { $0.face < entry.key } ?? true }
         let page = rest.prefix(message.limit)
@@ -371,7 +421,8 @@ final class ToyCluster: RequestHandler {
             faces: page.map { stored($0.key, $0.value, includesEmbedding: message.includesEmbeddings) },
             next: page.count < rest.count
                 ? page.last.map { ListPosition(stretches: [.init(last: .max, face: $0.key)]) } : nil,
-            hasLoss: state.lossyCollections.contains(message.collection)
+            hasLoss: state.lossyCollections.contains(message.collection),
+            collectionID: id
         )
     }
 
@@ -463,7 +514,7 @@ final class ToyCluster: RequestHandler {
                         rowByteCount: 16 << 20,
                         residentRowByteCount: 10 << 20
                     ),
-                    freeDiskByteCount: 1 << 40,
+                    freeDiskByteCount: index == 0 ? state.freeDiskByteCount : 1 << 40,
                     kernelLevel: "avx2",
                     activity: activity(state, searchesPerLook: 50)
                 )
@@ -483,7 +534,8 @@ final class ToyCluster: RequestHandler {
             workers: workers,
             collections: collections,
             comparedRowRates: workers.indices.map { 1_500_000 * Double($0 + 1) },
-            silenceCauses: state.workersAreLive.map { $0 ? .unknown : state.silenceCause }
+            silenceCauses: state.workersAreLive.map { $0 ? .unknown : state.silenceCause },
+            differentShards: state.differentShards.map { ShardID(collection: CollectionID(high: 1, low: 2), index: $0) }
         )
     }
 }

@@ -40,6 +40,23 @@ struct CallAttemptsTests {
         #expect(pauses(retryDuration: .zero, status()) == [])
     }
 
+    /// So that one to which none comes about does not take the time of the others.
+    @Test func aConnectionIsWaitedForInAShareOfTheTime() {
+        var attempts = CallAttempts(peerCount: 3, timeout: .seconds(6), retryDuration: .seconds(60))
+        let unreached = status(effect: false).ofConnection
+        var times: [Duration?] = []
+        for elapsed in [0, 2, 4, 5] {
+            times.append(attempts.connectTime(elapsed: .seconds(elapsed)))
+            _ = attempts.next(after: unreached, elapsed: .seconds(elapsed), spread: 1)
+        }
+        let (two, third) = (Duration.seconds(2), Duration.seconds(1) / 3)
+        #expect(times == [two, two, nil, third])
+        let alone = CallAttempts(peerCount: 1, timeout: .seconds(6), retryDuration: .zero)
+        #expect(alone.connectTime(elapsed: .zero) == nil)
+        let late = CallAttempts(peerCount: 2, timeout: .seconds(1), retryDuration: .zero)
+        #expect(late.connectTime(elapsed: two) == Duration.zero)
+    }
+
     @Test func aNodeIsGivenTheTimeItAsksFor() {
         #expect(pauses(timeout: .seconds(2), status(.overloaded, retryAfter: 700)) == [700, 700])
     }

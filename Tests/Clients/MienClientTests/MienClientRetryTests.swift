@@ -1,3 +1,4 @@
+import ClusterModel
 import FaceModel
 import MienClient
 import Synchronization
@@ -166,6 +167,64 @@ import WireProtocol
         }
     }
 
+    /// What is under way, and what comes later; however long calls are tried again.
+    @Test func aClosedClientCallsNobody() async throws {
+        let calls = MienClient.CallOptions(timeout: .seconds(120), retryDuration: .seconds(100))
+        try await ScriptedCluster.run(calls: calls) { _, _ in
+            nil
+        } _: { client, cluster in
+            let patient = client.with(calls: calls)
+            let task = Task { () async -> MienClientError? in
+                do throws(MienClientError) {
+                    _ = try await patient.status()
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            while cluster.requests.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+            let start = ContinuousClock.now
+            await client.close()
+            #expect(await task.value?.code == .unavailable)
+            let closed = MienClientError(code: .unavailable, message: "the client was closed", hasNoEffect: true)
+            for later in [client, patient] {
+                let error = await #expect(throws: MienClientError.self) { try await later.status() }
+                #expect(error == closed)
+            }
+            #expect(ContinuousClock.now - start < .seconds(30))
+            #expect(cluster.requests.count == 1)
+        }
+    }
+
+    @Test func aBatchAboveTheLimitHasNoEffect() async throws {
+        try await ScriptedCluster.run(limits: WireLimits(payloadByteCount: 64 << 10)) { _, _ in
+            nil
+        } _: { client, cluster in
+            let faces = (0..<300).map { _ in NewFace(id: .random()) }
+            let error = await #expect(throws: MienClientError.self) {
+                try await client.enrol(faces, embeddings: Sample.embeddings(300), into: "people", model: "toy-64")
+            }
+            #expect(error?.code == .limitExceeded && error?.hasNoEffect == true)
+            #expect(cluster.requests.isEmpty)
+        }
+    }
+
+    /// Nobody is asked: nobody is there.
+    @Test func whatNamesNothingHasNoEffect() async throws {
+        let client = try MienClient(addresses: [.init(host: "127.0.0.1", port: 1)])
+        let shard = await #expect(throws: MienClientError.self) { try await client.verify("people", shard: -1) }
+        let plan = await #expect(throws: MienClientError.self) { try await client.begin(.rebalance, planned: "none") }
+        let worker = await #expect(throws: MienClientError.self) { try await client.begin(.drain(worker: "nobody")) }
+        let pin = await #expect(throws: MienClientError.self) {
+            try await client.pin("people", shard: 0, to: ["nobody"])
+        }
+        let change = await #expect(throws: MienClientError.self) { try await client.pauseOperation("none") }
+        for error in [shard, plan, worker, pin, change] {
+            #expect(error?.code == .invalidRequest || error?.code == .notFound)
+            #expect(error?.hasNoEffect == true, "\(String(describing: error))")
+        }
+    }
+
     @Test func aCreationWhoseAnswerWasLostIsNoFailure() async throws {
         try await ScriptedCluster.run { request, number in
             switch request {
@@ -199,8 +258,8 @@ import WireProtocol
             if case .describeCollection = request { return Sample.description }
             throw number == 1 ? Self.unavailable : WireStatus(.notFound, "no such collection")
         } _: { client, cluster in
-            let faceCount = try await client.deleteCollection("people")
-            #expect(faceCount == nil)
+            let deletion = try await client.deleteCollection("people")
+            #expect(deletion.faceCount == nil && deletion.unconfirmedWorkers.isEmpty)
             await #expect(throws: MienClientError.self) { try await client.deleteCollection("people") }
             #expect(deletions(cluster) == [CollectionID?](repeating: Sample.collection.id, count: 3))
         }
@@ -213,11 +272,12 @@ import WireProtocol
     /// What a person was shown is deleted, and nothing that got its name since.
     @Test func theCollectionThatIsNamedIsMeant() async throws {
         try await ScriptedCluster.run { _, _ in
-            CollectionDeleted(faceCount: 5)
+            CollectionDeleted(faceCount: 5, unconfirmed: [.init(id: NodeID(high: 1, low: 2), address: nil)])
         } _: { client, cluster in
             let shown = CollectionID(high: 3, low: 4)
-            let faceCount = try await client.deleteCollection("people", id: shown.description)
-            #expect(faceCount == 5 && deletions(cluster) == [shown] && cluster.requests.count == 1)
+            let deletion = try await client.deleteCollection("people", id: shown.description)
+            #expect(deletion.faceCount == 5 && deletions(cluster) == [shown] && cluster.requests.count == 1)
+            #expect(deletion.unconfirmedWorkers.map(\.id) == [NodeID(high: 1, low: 2).description])
             let error = await #expect(throws: MienClientError.self) {
                 try await client.deleteCollection("people", id: "people")
             }

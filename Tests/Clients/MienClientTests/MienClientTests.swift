@@ -5,6 +5,35 @@ import Testing
 import WireProtocol
 
 @Suite struct MienClientTests {
+    /// As where the coordinator that had the first slices went away, and the next one has none.
+    @Test func aCodebookOfSeveralSlicesIsSentAgainFromItsBeginning() async throws {
+        try await ScriptedCluster.run { _, number in
+            if number == 1 { throw WireStatus(.invalidRequest, "The slice does not continue what came before.") }
+            return Acknowledgement()
+        } _: { client, cluster in
+            let copy = MienClient.CodebookCopy(
+                origin: CodebookOrigin(cause: .growth, faceCount: 1200),
+                summary: CollectionDescription.Codebook(
+                    generation: 1,
+                    codedDimension: 64,
+                    codeByteCount: 2,
+                    listCount: 9,
+                    energyShare: 0.875,
+                    sampleCount: 77,
+                    calibrationProbeCount: 19,
+                    calibration: []
+                ),
+                bytes: [UInt8](repeating: 3, count: 5 << 20)
+            )
+            let digest = [UInt8](repeating: 9, count: 32)
+            try await client.restore(copy, digest: digest, into: "people", backup: "people-1")
+            let offsets = cluster.requests.compactMap {
+                if case .restoreCodebook(let message) = $0 { message.slice.offset } else { nil }
+            }
+            #expect(offsets == [0, 4 << 20, 0, 4 << 20])
+        }
+    }
+
     @Test func pagesGoOnWhereTheLastOneEnded() async throws {
         let next = ListPosition(first: 1 << 63)
         try await ScriptedCluster.run { request, _ in
@@ -26,6 +55,74 @@ import WireProtocol
             #expect(pages.map(\.count) == [2, 1])
             #expect(pages.joined().map { $0.suffix(1) } == ["1", "2", "3"])
             #expect(cluster.requests.count == 3)
+        }
+    }
+
+    @Test func allPagesAreOfOneCollection() async throws {
+        let (own, other) = (CollectionID(high: 1, low: 2), CollectionID(high: 1, low: 3))
+        try await ScriptedCluster.run { request, number in
+            guard case .listFaces = request else { return nil }
+            return FacePage(
+                faces: [Sample.stored(UInt64(number))],
+                next: ListPosition(first: UInt64(number) + 1),
+                collectionID: number < 2 ? own : other
+            )
+        } _: { client, cluster in
+            var pages = client.allFaces(in: "people").makeAsyncIterator()
+            for _ in 0..<2 {
+                let page = try await pages.next()
+                #expect(page?.count == 1)
+            }
+            // After an error the same page is asked for again.
+            for _ in 0..<2 {
+                let third: Result<Int?, MienClientError>
+                do throws(MienClientError) {
+                    third = .success(try await pages.next()?.count)
+                } catch {
+                    third = .failure(error)
+                }
+                guard case .failure(let error) = third else {
+                    Issue.record("the listing went on in another collection")
+                    continue
+                }
+                #expect(error.code == .invalidRequest && error.message.contains("another has its name"), "\(error)")
+            }
+            let sent = cluster.requests.map { request -> ListFaces? in
+                if case .listFaces(let message) = request { message } else { nil }
+            }
+            #expect(sent.map { $0?.collectionID } == [nil, own, own, own])
+            #expect(sent.map { $0?.after?.first } == [nil, 1, 2, 2])
+        }
+    }
+
+    @Test func aTokenOfSeveralWritesStandsForAllOfThem() async throws {
+        let tokens = [
+            ConsistencyToken(collection: Sample.collection.id, sequences: [0: 4]),
+            ConsistencyToken(collection: Sample.collection.id, sequences: [0: 3, 1: 9]),
+            ConsistencyToken(collection: CollectionID(high: 1, low: 3), sequences: [0: 5]),
+        ]
+        try await ScriptedCluster.run { request, number in
+            switch request {
+            case .deleteFaces(let message):
+                FacesDeleted(outcomes: message.ids.map { _ in .deleted }, token: tokens[number])
+            case .getFaces: FaceList(faces: [])
+            default: nil
+            }
+        } _: { client, cluster in
+            var written: [WriteToken] = []
+            for _ in tokens {
+                written.append(try await client.deleteFaces([Face.ID(high: 0, low: 1)], from: "people").token)
+            }
+            let both = try #require(written[0].union(written[1]))
+            #expect(written[1].union(written[0]) == both)
+            #expect(both.union(written[2]) == nil)
+            _ = try await client.faces([Face.ID(high: 0, low: 7)], in: "people", after: both)
+            guard case .getFaces(let read)? = cluster.requests.last else {
+                Issue.record("the read was not sent")
+                return
+            }
+            let union = ConsistencyToken(collection: Sample.collection.id, sequences: [0: 4, 1: 9])
+            #expect(read.token == union)
         }
     }
 

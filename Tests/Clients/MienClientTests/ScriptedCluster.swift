@@ -33,6 +33,7 @@ final class ScriptedCluster: RequestHandler {
     static func run(
         token: String? = nil,
         clientToken: String? = nil,
+        limits: WireLimits = WireLimits(),
         unreachableFirst: Bool = false,
         before first: MienClient.Address? = nil,
         calls: MienClient.CallOptions = .init(timeout: .seconds(20), retryDuration: .seconds(10)),
@@ -46,6 +47,7 @@ final class ScriptedCluster: RequestHandler {
             WireServerConfiguration(
                 listen: NodeAddress(host: "127.0.0.1", port: 0),
                 token: token,
+                limits: limits,
                 role: .coordinator,
                 node: .random(),
                 agent: "scripted",

@@ -21,6 +21,13 @@ final class TemporaryFolder {
     func file(_ name: String, _ text: String) -> String { file(name, Array(text.utf8)) }
 }
 
+/// Cuts a file off, also for those who have it open.
+func truncate(_ path: String, to byteCount: UInt64) throws {
+    let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+    try file.truncate(atOffset: byteCount)
+    try file.close()
+}
+
 func littleEndian<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] {
     withUnsafeBytes(of: value.littleEndian) { Array($0) }
 }

@@ -128,6 +128,102 @@ import Testing
         #expect(metadata.face.expires?.milliseconds == 1_709_245_800_250)
     }
 
+    @Test func timesOfEveryYearComeBack() throws {
+        let times: [Int64] = [
+            .min, -62_167_219_200_001, -62_167_219_200_000, -1, 0, 253_402_300_799_999, 253_402_300_800_000,
+            1_769_860_800_000_000, .max,
+        ]
+        let path = "\(folder.path)/w.jsonl"
+        var writer = try JSONLinesWriter(path: path)
+        for time in times {
+            let face = FaceMetadata(
+                created: Timestamp(milliseconds: time),
+                expires: Timestamp(milliseconds: -1 - time)
+            )
+            try writer.append(FaceLine(embedding: [1], metadata: FaceLineMetadata(face: face)))
+        }
+        try writer.finish()
+        var reader = try EmbeddingFile.open(path: path)
+        let batch = try #require(try reader.nextBatch(maximumRows: 20))
+        #expect(batch.problems.isEmpty)
+        #expect(batch.metadata?.compactMap { $0.face.created?.milliseconds } == times)
+        #expect(batch.metadata?.compactMap { $0.face.expires?.milliseconds } == times.map { -1 - $0 })
+    }
+
+    /// As Java's `Instant` writes them.
+    @Test func aYearBeyondFourDigitsHasASign() {
+        for (text, time) in [
+            ("+10000-01-01T00:00:00Z", 253_402_300_800_000), ("+58054-03-31T12:00:00Z", 1_769_847_883_200_000),
+            ("+292278994-08-17T07:12:55.807Z", Int64.max), ("+292278994-08-17T07:12:55.808Z", nil),
+            ("-292275055-05-16T16:47:04.192Z", Int64.min), ("-292275055-05-16T16:47:04.191Z", nil),
+            ("-0001-12-31T23:59:59.999Z", -62_167_219_200_001), ("0000-01-01T00:00:00Z", -62_167_219_200_000),
+            ("10000-01-01T00:00:00Z", nil), ("+999-01-01T00:00:00Z", nil), ("+2026", nil), ("-", nil), ("", nil),
+            ("+9999999999-01-01T00:00:00Z", nil), ("2026-13-01T00:00:00Z", nil),
+        ] as [(String, Int64?)] {
+            #expect(TimestampText.milliseconds(rfc3339: text) == time, "\(text)")
+        }
+    }
+
+    @Test func millisecondsInThePlaceOfSecondsAreAFaultOfTheLine() throws {
+        let path = folder.file(
+            "a.jsonl",
+            ["253402300799", "-62167219200", "253402300800", "-62167219201", "1769860800000", "1e400"]
+                .map { "{\"embedding\":[1],\"created\":\($0)}\n" }.joined()
+        )
+        var reader = try EmbeddingFile.open(path: path)
+        let batch = try #require(try reader.nextBatch(maximumRows: 10))
+        #expect(batch.metadata?[0].face.created?.milliseconds == 253_402_300_799_000)
+        #expect(batch.metadata?[1].face.created?.milliseconds == -62_167_219_200_000)
+        #expect(batch.problems.map(\.row) == [2, 3, 4, 5])
+        let reason = "is outside the years 0 to 9999: a number is seconds since 1970, not milliseconds"
+        #expect(batch.problems.last?.reason == "line 6: \"created\" \(reason)")
+    }
+
+    @Test func aByteOrderMarkIsNoPartOfTheFirstLine() throws {
+        for name in ["a.jsonl", "a"] {
+            let path = folder.file(name, "\u{FEFF}{\"embedding\":[1,2]}\n{\"embedding\":[3,4]}\n")
+            var reader = try EmbeddingFile.open(path: path, countsRows: true)
+            #expect(reader.rowCount == 2)
+            let batch = try #require(try reader.nextBatch(maximumRows: 5))
+            #expect(batch.problems.isEmpty && batch.values == [1, 2, 3, 4], "\(batch)")
+        }
+        let bare = folder.file("bare.jsonl", "\u{FEFF}")
+        #expect(openFailure(bare) == .noRows(path: bare))
+    }
+
+    @Test func rowsAreCountedAsTheyAreRead() throws {
+        let path = folder.file("a.jsonl", "\n{\"embedding\":[1]}\n \nnot json\n\n{\"embedding\":[2]}")
+        #expect(try EmbeddingFile.open(path: path).rowCount == nil)
+        var reader = try EmbeddingFile.open(path: path, countsRows: true)
+        #expect(reader.rowCount == 3)
+        let batch = try #require(try reader.nextBatch(maximumRows: 10))
+        #expect(batch.rowCount == 3)
+    }
+
+    @Test func aFileThatBecomesShorterIsNoWholeOne() throws {
+        let line = #"{"embedding":[1,2]}"# + "\n"
+        let path = folder.file("a.jsonl", String(repeating: line, count: 20_000))
+        var reader = try EmbeddingFile.open(path: path)
+        let first = try reader.nextBatch(maximumRows: 10)
+        #expect(first?.rowCount == 10)
+        // Behind a whole line: nothing in what is left tells of it.
+        try truncate(path, to: UInt64(10_000 * line.utf8.count))
+        let error = failure {
+            while let batch = try reader.nextBatch(maximumRows: 1000) { #expect(batch.problems.isEmpty) }
+        }
+        #expect(error == .shortened(path: path))
+    }
+
+    @Test func keysThatUnicodeHoldsEqualAreOne() throws {
+        let line = "{\"embedding\":[1],\"attributes\":{\"\u{E9}\":\"1\",\"e\u{301}\":\"2\"}}"
+        var reader = try EmbeddingFile.open(path: folder.file("a.jsonl", line), wantedDimension: 1)
+        let batch = try #require(try reader.nextBatch(maximumRows: 1))
+        #expect(
+            batch.problems.first?.reason
+                == "line 1: \"attributes\" has a key twice (a letter is the same however it is composed)"
+        )
+    }
+
     @Test func numbersAreRoundedCorrectlyWhereverTheyLie() throws {
         let texts = [
             "0.1", "1e-45", "3.4028235e38", "123456789.123456789", "5e-324", "0.30000000000000004",

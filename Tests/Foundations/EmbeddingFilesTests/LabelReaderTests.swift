@@ -19,7 +19,7 @@ func bytes(of path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(f
     @Test func textHasOneLabelPerLine() throws {
         for (text, expected) in [
             ("a\nb\n", ["a", "b"]), ("a\r\nb", ["a", "b"]), ("\n\nb\n\n", [nil, nil, "b", nil]), ("", []),
-            ("é\n", ["é"]),
+            ("é\n", ["é"]), ("\u{FEFF}a\nb\n", ["a", "b"]), ("\u{FEFF}\na", [nil, "a"]), ("\u{FEFF}", []),
         ] as [(String, [String?])] {
             #expect(try labels(folder.file("l.txt", text)) == expected)
         }
@@ -61,6 +61,15 @@ func bytes(of path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(f
         var reader = try LabelReader(path: path, expectedRowCount: 3)
         _ = try reader.next(2)
         #expect(failure { _ = try reader.next(2) } == .labelCountMismatch(path: path, labels: 3, rows: 4))
+    }
+
+    @Test func aFileThatBecomesShorterIsNoWholeOne() throws {
+        let path = folder.file("l.txt", String(repeating: "label\n", count: 100_000))
+        var reader = try LabelReader(path: path, expectedRowCount: 100_000)
+        let first = try reader.next(10)
+        #expect(first.count == 10)
+        try truncate(path, to: 300_000)
+        #expect(failure { _ = try reader.next(99_990) } == .shortened(path: path))
     }
 
     @Test func unacceptableLabelsAreNamedForWhatTheyAre() {

@@ -102,7 +102,7 @@ enum CodebookReport {
         let probes = NumberText.counted(codebook.calibrationProbeCount, "probe")
         return table.rendered()
             + "Share of the faces that a search visits for a recall of the mates from a similarity up (its\n"
-            + "threshold, 0.30 without one), missing at most twice as many in any band of 0.05: what\n"
+            + "threshold, and 0.30 at least), missing at most twice as many in any band of 0.05: what\n"
             + "\(probes) at each similarity, of as many faces, show with 95 % confidence, and a part\n"
             + "left for codes to lose.\n"
     }

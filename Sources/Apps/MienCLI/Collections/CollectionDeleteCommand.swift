@@ -10,6 +10,10 @@ struct CollectionDeleteCommand: ConsoleCommand {
               mien collection delete people --yes
 
             Without --yes the name has to be typed once more.
+
+            Waits for some seconds until the workers have dropped it. Those that have not, or are silent, are named: a \
+            coordinator that is cut off from the metadata store may go on answering from them, and taking faces into \
+            them, until they are heard of again. The collection is deleted all the same.
             """
     )
 
@@ -32,15 +36,37 @@ struct CollectionDeleteCommand: ConsoleCommand {
             }
         }
         let shown = id
-        let faceCount = try await calling { () async throws(MienClientError) in
+        let deletion = try await calling { () async throws(MienClientError) in
             try await client.deleteCollection(name, id: shown)
         }
+        let workers = deletion.unconfirmedWorkers
+        // An earlier try of this deleted it, and its answer was lost.
+        let wasHeard = deletion.faceCount != nil
         if connection.json {
-            let deleted = faceCount.map { JSONValue.count($0) } ?? .null
-            console.writeOutput(JSONValue.object([("name", .string(name)), ("faces_deleted", deleted)]).document)
+            let deleted = deletion.faceCount.map { JSONValue.count($0) } ?? .null
+            console.writeOutput(
+                JSONValue.object([
+                    ("name", .string(name)), ("faces_deleted", deleted),
+                    ("unconfirmed_workers", wasHeard ? .array(workers.map { .string($0.id) }) : .null),
+                ]).document
+            )
         } else {
-            let faces = faceCount.map { " and its " + NumberText.counted($0, "face") } ?? ""
+            let faces = deletion.faceCount.map { " and its " + NumberText.counted($0, "face") } ?? ""
             console.line("Deleted the collection \(name)\(faces).")
+        }
+        if !wasHeard {
+            console.warn(
+                "an earlier try deleted it, and its answer was lost: 'mien status' tells of workers that are silent, "
+                    + "which may have what they had of \(name)"
+            )
+        }
+        if !workers.isEmpty {
+            let names = workers.map { $0.address ?? $0.id }.joined(separator: ", ")
+            let have = workers.count == 1 ? "has" : "have"
+            console.warn(
+                "nobody has heard that what \(names) \(have) of \(name) is dropped: until that is said, a coordinator "
+                    + "that is cut off from the metadata store may go on answering from it, and taking faces into it"
+            )
         }
         await client.close()
     }

@@ -91,7 +91,7 @@ struct EvaluateGrowthCommand: ConsoleCommand {
                     + "\(faces.last ?? 0) of dimension \(probes.dimension) are needed"
             )
         }
-        let client = try connection.client(on: console, retryDuration: .seconds(60))
+        let client = try connection.client(on: console, bearing: .seconds(60))
         _ = try await calling { () async throws(MienClientError) in
             try await client.createCollection(
                 CollectionOptions(
@@ -211,7 +211,8 @@ struct EvaluateGrowthCommand: ConsoleCommand {
         do throws(Importer.Interruption) {
             _ = try await importer.run(&rows) {
                 line.update(done: $0)
-            } refused: { row, reason throws(CommandFailure) in
+            } refused: { refusals throws(CommandFailure) in
+                guard let (row, reason) = refusals.first else { return }
                 throw CommandFailure(.badData, "\(faceFiles.embeddings) row \(row) is refused: \(reason)")
             }
         } catch {

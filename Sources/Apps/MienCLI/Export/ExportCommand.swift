@@ -22,7 +22,11 @@ struct ExportCommand: ConsoleCommand {
             JSON Lines hold everything that is stored of a face. The npy format is a folder with \
             embeddings.npy, ids.txt, persons.txt, external-ids.txt and metadata.jsonl. What is written appears \
             whole or not at all, and nothing is written over. Nobody but their owner may read the files. Faces \
-            written during the export may or may not be in it.
+            written during the export may or may not be in it. Where the collection is deleted meanwhile, and another \
+            gets its name, nothing is written and the status is 1.
+
+            What is not whole is beside the path, as people.jsonl.<digits>.partial. One that was left behind, which \
+            nothing was written to for an hour, is removed by the next export to the same path.
             """
     )
 
@@ -35,7 +39,7 @@ struct ExportCommand: ConsoleCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func run(on console: Console) async throws(CommandFailure) {
-        let client = try connection.client(on: console, retryDuration: Self.retryDuration)
+        let client = try connection.client(on: console, bearing: Self.retryDuration)
         let collection = try await calling { () async throws(MienClientError) in try await client.describe(name) }
         var file: any FaceExport
         switch format ?? (path.hasSuffix(".jsonl") ? .jsonLines : .npy) {
@@ -49,7 +53,11 @@ struct ExportCommand: ConsoleCommand {
             var pages = client.allFaces(in: name, includesEmbeddings: true).makeAsyncIterator()
             while true {
                 let page: [Face]?
-                do throws(MienClientError) { page = try await pages.next() } catch { throw CommandFailure(error) }
+                do throws(MienClientError) { page = try await pages.next() } catch {
+                    // Pages are refused so when another collection has the name.
+                    if error.code == .invalidRequest { try await collection.checkHasName(client) }
+                    throw CommandFailure(error)
+                }
                 guard let page else { break }
                 for face in page { try file.append(face) }
                 faceCount += page.count
@@ -57,6 +65,7 @@ struct ExportCommand: ConsoleCommand {
             }
             hasLoss = pages.hasLoss
             line.clear()
+            try await collection.checkHasName(client)
             try file.finish()
         } catch {
             line.clear()

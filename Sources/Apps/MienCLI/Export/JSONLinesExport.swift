@@ -1,5 +1,4 @@
 import EmbeddingFiles
-import Glibc
 import MienClient
 
 /// An export as JSON Lines: everything that is stored of a face, one face per line.
@@ -30,5 +29,5 @@ struct JSONLinesExport: FaceExport {
         try place.putInPlace()
     }
 
-    func discard() { _ = unsafe unlink(place.partial) }
+    func discard() { place.discard() }
 }

@@ -4,7 +4,7 @@ import MienClient
 
 /// An export as a folder: embeddings as a numpy array, ids and names as text, the other fields as JSON Lines.
 struct NpyExport: FaceExport {
-    private static let fileNames = ["embeddings.npy", "ids.txt", "persons.txt", "external-ids.txt", "metadata.jsonl"]
+    static let fileNames = ["embeddings.npy", "ids.txt", "persons.txt", "external-ids.txt", "metadata.jsonl"]
 
     private struct Files {
         var embeddings: NpyWriter
@@ -19,18 +19,19 @@ struct NpyExport: FaceExport {
 
     init(path: String, dimension: Int) throws(CommandFailure) {
         let place = try ExportPlace(path)
-        // What an export that was killed left behind.
-        Self.remove(place)
         guard unsafe mkdir(place.partial, 0o700) == 0 else { throw .fileSystem(place.partial, "made") }
         let names = Self.fileNames.map { "\(place.partial)/\($0)" }
-        files = try filing { () throws(EmbeddingFileError) in
-            Files(
+        do throws(EmbeddingFileError) {
+            files = Files(
                 embeddings: try NpyWriter(path: names[0], dimension: dimension, isPrivate: true),
                 ids: try OutputFile(path: names[1], isPrivate: true),
                 persons: try OutputFile(path: names[2], isPrivate: true),
                 externalIDs: try OutputFile(path: names[3], isPrivate: true),
                 metadata: try OutputFile(path: names[4], isPrivate: true)
             )
+        } catch {
+            place.discard()
+            throw CommandFailure(error)
         }
         self.place = place
     }
@@ -55,10 +56,5 @@ struct NpyExport: FaceExport {
         try place.putInPlace()
     }
 
-    func discard() { Self.remove(place) }
-
-    private static func remove(_ place: ExportPlace) {
-        for name in fileNames { _ = unsafe unlink("\(place.partial)/\(name)") }
-        _ = unsafe rmdir(place.partial)
-    }
+    func discard() { place.discard() }
 }

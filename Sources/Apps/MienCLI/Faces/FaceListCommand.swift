@@ -2,6 +2,9 @@ import ArgumentParser
 import MienClient
 
 struct FaceListCommand: ConsoleCommand {
+    /// How long a page of the whole list is asked for again while the cluster is away for a moment.
+    private static let retryDuration = Duration.seconds(30)
+
     static let configuration = CommandConfiguration(
         commandName: "list",
         abstract: "List the faces of a collection, shard after shard.",
@@ -9,7 +12,8 @@ struct FaceListCommand: ConsoleCommand {
             EXAMPLE
               mien face list people --limit 5
 
-            With --json, one line for each face. A warning tells of faces that were given up.
+            With --json, one line for each face. A warning tells of faces that were given up. A list that was cut off \
+            ends with another status than 0; in a pipe of bash only 'set -o pipefail' shows that.
             """
     )
 
@@ -26,7 +30,7 @@ struct FaceListCommand: ConsoleCommand {
     }
 
     func run(on console: Console) async throws(CommandFailure) {
-        let client = try connection.client(on: console)
+        let client = try connection.client(on: console, retryDuration: all ? Self.retryDuration : .zero)
         let wanted = all ? Int.max : limit
         var listed = 0
         var pages = client.allFaces(in: name, pageLimit: min(wanted, 1000)).makeAsyncIterator()

@@ -10,6 +10,9 @@ struct FaceFiles {
     var ids: String?
     var persons: String?
     var externalIDs: String?
+
+    /// Those of labels.
+    var labels: [String] { [ids, persons, externalIDs].compactMap(\.self) }
 }
 
 /// Faces ready to be enrolled, and the rows that are not.
@@ -38,9 +41,15 @@ struct FaceRows {
     /// - Parameters:
     ///   - model: of the collection; a JSON line that names another is refused.
     ///   - dimension: of the collection; a JSON line of another is refused.
-    /// - Throws: also for a file without rows: nobody means to import nothing.
+    /// - Throws: also for a file without rows: nobody means to import nothing. And for labels that are not as many as
+    ///   the rows: behind one too many, such as a heading, every face would get another's.
     init(_ files: FaceFiles, model: String, dimension: Int) throws(EmbeddingFileError) {
-        reader = try EmbeddingFile.open(path: files.embeddings, member: files.member, wantedDimension: dimension)
+        reader = try EmbeddingFile.open(
+            path: files.embeddings,
+            member: files.member,
+            wantedDimension: dimension,
+            countsRows: !files.labels.isEmpty
+        )
         let count = reader.rowCount
         guard count != 0 else { throw .noRows(path: files.embeddings) }
         if let path = files.ids { ids = try LabelReader(path: path, expectedRowCount: count) }

@@ -14,8 +14,8 @@ struct ImportCommand: ConsoleCommand {
               mien import people --embeddings faces.npy --ids ids.txt --persons persons.txt
               mien import people --embeddings faces.jsonl --report refused.jsonl
 
-            Labels are text files with one label per line, or .npy arrays. Ids are UUIDs or whole numbers; \
-            rows without ids get one made of their number and content, so that the same file imported twice, \
+            Labels are text files with one label per line and no heading, or .npy arrays. Ids are UUIDs or whole \
+            numbers; rows without ids get one made of their number and content, so that the same file imported twice, \
             or again after an interruption, ends in the same collection. A bad row is told of and the rest \
             goes on; the command then ends with status 1.
 
@@ -58,7 +58,12 @@ struct ImportCommand: ConsoleCommand {
     var model: String?
     @Option(parsing: .unconditional, help: ArgumentHelp("Begin at this row, counted from 0.", valueName: "row"))
     var fromRow = 0
-    @Option(help: ArgumentHelp("File for every refused row, as JSON Lines.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "File for every refused row, as JSON Lines; with --from-row they are added to what is there.",
+            valueName: "file"
+        )
+    )
     var report: String?
     @Option(
         name: .customLong("batch"),
@@ -81,14 +86,19 @@ struct ImportCommand: ConsoleCommand {
     }
 
     func run(on console: Console) async throws(CommandFailure) {
-        let client = try connection.client(on: console, retryDuration: Self.retryDuration)
+        let client = try connection.client(on: console, bearing: Self.retryDuration)
         let collection = try await calling { () async throws(MienClientError) in
             try await client.with(calls: .init(timeout: .seconds(connection.timeout), retryDuration: .zero))
                 .describe(name)
         }
         let model = model ?? collection.options.embeddingModel
         var rows = try open(model: model, dimension: collection.options.dimension)
-        var rejections = try RejectionReport(console: console, path: report)
+        var rejections = try RejectionReport(
+            console: console,
+            path: report,
+            appends: fromRow > 0,
+            inputs: [files.embeddings] + files.labels
+        )
         let start = ContinuousClock.now
         var line = ProgressLine(console: console, noun: "rows", total: rows.rowCount.map { max(0, $0 - fromRow) })
         let importer = Importer(
@@ -102,29 +112,34 @@ struct ImportCommand: ConsoleCommand {
         do throws(Importer.Interruption) {
             tally = try await importer.run(&rows) {
                 line.update(done: $0)
-            } refused: { row, reason throws(CommandFailure) in
+            } refused: { refusals throws(CommandFailure) in
                 if rejections.showsNext { line.clear() }
-                try rejections.add(row: row, reason: reason)
+                try rejections.add(refusals)
             }
         } catch {
             line.clear()
-            try rejections.finish()
+            // What stopped the import is told first, which may be the report's own failure.
+            let unfinished = Self.failure { () throws(CommandFailure) in try rejections.finish() }
+            var message = error.failure.message
+            if let unfinished, unfinished != error.failure { message += "\n" + unfinished.message }
             throw CommandFailure(
                 error.failure.status,
-                "\(error.failure.message)\nthe import stopped; go on with --from-row "
+                "\(message)\nthe import stopped; go on with --from-row "
                     + "\(max(fromRow, error.firstUnknownRow)), or run the same command again, which stores "
                     + "nothing twice"
             )
         }
         line.clear()
         await client.close()
-        try rejections.finish()
+        let unfinished = Self.failure { () throws(CommandFailure) in try rejections.finish() }
         let elapsed = ContinuousClock.now - start
         console.writeOutput(
             connection.json
                 ? tally.json(collection: name, elapsed: elapsed).document
                 : tally.text(collection: name, elapsed: elapsed)
         )
+        // What is stored is told all the same.
+        if let unfinished { throw unfinished }
         guard tally.rejected > 0 else { return }
         let refused = "\(NumberText.counted(tally.rejected, "row")) refused"
         throw CommandFailure(
@@ -133,14 +148,20 @@ struct ImportCommand: ConsoleCommand {
         )
     }
 
+    private var files: FaceFiles {
+        FaceFiles(embeddings: embeddings, member: array, ids: ids, persons: persons, externalIDs: externalIDs)
+    }
+
+    private static func failure(_ body: () throws(CommandFailure) -> Void) -> CommandFailure? {
+        do throws(CommandFailure) {
+            try body()
+            return nil
+        } catch {
+            return error
+        }
+    }
+
     private func open(model: String, dimension: Int) throws(CommandFailure) -> FaceRows {
-        let files = FaceFiles(
-            embeddings: embeddings,
-            member: array,
-            ids: ids,
-            persons: persons,
-            externalIDs: externalIDs
-        )
         var rows = try filing { () throws(EmbeddingFileError) in try FaceRows(files, model: model, dimension: dimension)
         }
         guard rows.dimension == dimension else {

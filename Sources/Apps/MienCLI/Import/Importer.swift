@@ -27,11 +27,12 @@ struct Importer {
     ///
     /// - Parameters:
     ///   - progress: called after each batch with the rows done.
-    ///   - refused: called for each row that is not stored.
+    ///   - refused: called with the rows of a batch that are not stored, in order, where there are any. Where it
+    ///     throws, nothing of the batch counts as known, so that they can be told again.
     func run(
         _ rows: inout FaceRows,
         progress: (Int) -> Void,
-        refused: (Int, String) throws(CommandFailure) -> Void
+        refused: ([(row: Int, reason: String)]) throws(CommandFailure) -> Void
     ) async throws(Interruption) -> ImportTally {
         var tally = ImportTally()
         let result = await withTaskGroup(of: (FaceBatch, Reply).self) { group -> Result<Void, Interruption> in
@@ -42,11 +43,11 @@ struct Importer {
                 switch reply {
                 case .failure(let error): throw CommandFailure(error)
                 case .success(let receipt):
-                    underWay[batch.firstRow] = nil
-                    let answered = tally.count(receipt?.outcomes ?? [], rows: batch.rows)
+                    var told = tally.count(receipt?.outcomes ?? [], rows: batch.rows)
                     tally.rejected += batch.problems.count
-                    let all = (answered + batch.problems.map { ($0.row, $0.reason) }).sorted { $0.0 < $1.0 }
-                    for (row, reason) in all { try refused(row, reason) }
+                    told += batch.problems.map { (row: $0.row, reason: $0.reason) }
+                    if !told.isEmpty { try refused(told.sorted { $0.row < $1.row }) }
+                    underWay[batch.firstRow] = nil
                     progress(tally.rowCount)
                 }
             }

@@ -13,10 +13,10 @@ struct MetadataAcceptCommand: ConsoleCommand {
             For shards that are left alone because workers go by newer records than the store holds, when those \
             records are lost. In each the replica that has most of the log leads from then on, and the others catch \
             up with it. Nothing that was acknowledged is lost if one of the replicas that are there was in sync; start \
-            every worker first that can be started, since what only others have is given up. Unless every replica is \
-            there, and where those that the store's record has in sync went on by it while others knew better, answers \
-            say from then on that faces were given up, until 'mien collection losses' is told that they are back, or \
-            that none were.
+            every worker first that can be started, since what only others have is given up. Deletions are, too: \
+            those faces are found again, until they are deleted again. Unless every replica is there, and where those \
+            that the store's record has in sync went on by it while others knew better, answers say from then on that \
+            faces were given up, until 'mien collection losses' is told that they are back, or that none were.
 
             Where the record has gone on by itself since it was put back, and a replica has promised a later epoch \
             than it has, the replicas stay as they are under a later epoch, and what only that replica has is given up.
@@ -60,7 +60,10 @@ struct MetadataAcceptCommand: ConsoleCommand {
             )
         }
         let cluster = try await calling { () async throws(MienClientError) in try await client.status() }
-        if !connection.json { console.writeOutput(Self.text(planned, in: cluster)) }
+        if !connection.json {
+            console.writeOutput(Self.text(planned, in: cluster))
+            console.line("Deletions that only other replicas have would be undone, and those faces found again.")
+        }
         if !yes {
             console.writeError("What only other replicas have is given up. Type the collection's name to go on: ")
             guard console.readLine() == name else {
@@ -87,6 +90,7 @@ struct MetadataAcceptCommand: ConsoleCommand {
         if connection.json {
             console.writeOutput(json(accepted).document)
         } else {
+            console.line("Deletions that only other replicas have are undone: delete those faces again.")
             console.line("Accepted the records of \(NumberText.counted(planned.count, "shard")) of \(name).")
         }
         if let surprise {

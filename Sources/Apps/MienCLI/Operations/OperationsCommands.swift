@@ -51,15 +51,22 @@ struct OperationsCommand: ConsoleCommand {
     private func watch(_ client: MienClient, _ console: Console) async throws(CommandFailure) {
         guard console.outputIsTerminal, let screen = Screen(console) else {
             var shown = ""
+            var patience = Patience()
             while true {
-                let look = try await look(client)
-                if look.text != shown { console.writeOutput(look.text + "\n") }
-                shown = look.text
-                if look.operations.allSatisfy(\.state.hasEnded), look.replacements.isEmpty { return }
+                do throws(CommandFailure) {
+                    let look = try await look(client)
+                    patience.lookSucceeded()
+                    if look.text != shown { console.writeOutput(look.text + "\n") }
+                    shown = look.text
+                    if look.operations.allSatisfy(\.state.hasEnded), look.replacements.isEmpty { return }
+                } catch {
+                    try patience.lookFailed(error)
+                }
                 try? await Task.sleep(for: .seconds(1))
             }
         }
         defer { screen.close() }
+        screen.closeOnSignals()
         var text = ""
         while true {
             do throws(CommandFailure) {

@@ -14,7 +14,12 @@ protocol OrderCommand: ConsoleCommand {
 
 /// What all commands that begin an operation take.
 struct OrderOptions: ParsableArguments {
-    @Flag(help: "Wait until the operation has ended; ends with 1 when it was cancelled.")
+    @Flag(
+        help: ArgumentHelp(
+            "Wait until the operation has ended; ends with 1 when it was cancelled. Where nobody tells how far it is "
+                + "for five minutes, ends with 69; the operation goes on."
+        )
+    )
     var wait = false
 }
 
@@ -51,8 +56,17 @@ extension OrderCommand {
             throw error
         }
         if order.wait {
-            for index in operations.indices {
-                operations[index] = try await OperationWait.wait(for: operations[index], client, console)
+            do throws(CommandFailure) {
+                for index in operations.indices {
+                    try await OperationWait.wait(for: &operations[index], client, console)
+                }
+            } catch {
+                show(operations, of: requests.count, in: cluster, console)
+                throw CommandFailure(
+                    error.status,
+                    "the wait is over, but what has begun goes on; 'mien operations' shows how far it is\n"
+                        + error.message
+                )
             }
         }
         show(operations, of: requests.count, in: cluster, console)
@@ -88,12 +102,19 @@ extension OrderCommand {
 
 /// Waits for an operation, and tells how far it is.
 enum OperationWait {
+    private static let interval = Duration.milliseconds(250)
+    private static let intervalOfFailures = Duration.seconds(1)
+    /// Looks one after the other that an operation may be missing in: a coordinator that has taken over hears of it a
+    /// little later.
+    private static let missingLookCount = 8
+
+    /// - Parameter operation: becomes what is known of it last, also where this throws.
+    /// - Throws: why nobody tells how far it is.
     static func wait(
-        for operation: OperationInfo,
+        for operation: inout OperationInfo,
         _ client: MienClient,
         _ console: Console
-    ) async throws(CommandFailure) -> OperationInfo {
-        var operation = operation
+    ) async throws(CommandFailure) {
         if operation.state == .paused {
             console.writeError("it is paused; 'mien operation resume \(operation.id)' lets it go on\n")
         }
@@ -101,13 +122,31 @@ enum OperationWait {
             operation.rollout == nil
             ? ProgressLine(console: console, noun: "steps", total: operation.steps.count)
             : ProgressLine(console: console, noun: "rows", total: nil)
+        defer { progress.clear() }
+        let id = operation.id
+        var patience = Patience()
+        var missingCount = 0
+        var pause = interval
         while !operation.state.hasEnded {
-            try? await Task.sleep(for: .milliseconds(250))
-            let id = operation.id
-            let operations = try await calling { () async throws(MienClientError) in try await client.operations() }
-            guard let current = operations.first(where: { $0.id == id }) else {
-                throw CommandFailure(.no, "the operation \(id) is not listed any more")
+            try? await Task.sleep(for: pause)
+            let operations: [OperationInfo]
+            do throws(CommandFailure) {
+                operations = try await calling { () async throws(MienClientError) in try await client.operations() }
+            } catch {
+                try patience.lookFailed(error)
+                pause = intervalOfFailures
+                continue
             }
+            patience.lookSucceeded()
+            pause = interval
+            guard let current = operations.first(where: { $0.id == id }) else {
+                missingCount += 1
+                guard missingCount < missingLookCount else {
+                    throw CommandFailure(.no, "the operation \(id) is not listed any more")
+                }
+                continue
+            }
+            missingCount = 0
             operation = current
             if let rollout = operation.rollout {
                 progress.update(done: Int(clamping: rollout.codedRowCount))
@@ -118,8 +157,6 @@ enum OperationWait {
                 )
             }
         }
-        progress.clear()
-        return operation
     }
 
     /// Of a step, by what has been copied; what follows the copy takes little.

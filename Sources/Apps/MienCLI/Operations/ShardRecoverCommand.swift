@@ -15,7 +15,9 @@ struct ShardRecoverCommand: ConsoleCommand {
             started, those above all that it shows as away, which may have more than whoever led last. Where another \
             replica is there it goes on with what that has, otherwise an empty shard takes its place and takes writes \
             again; what comes back of the lost ones later is removed. Answers of searches say from then on that faces \
-            were given up, until 'mien collection losses' is told that they are back, from a backup or another source.
+            were given up, until 'mien collection losses' is told that they are back, from a backup or another source. \
+            Deletions are lost with the rest: faces that were deleted after the last write of the replica that leads \
+            are found again, until they are deleted again.
 
             Without --accept-data-loss it tells what would come of it, and changes nothing. Workers come and go \
             between the two: --led-by with the worker that was to lead, and the last write of its replica, refuses \
@@ -70,6 +72,7 @@ struct ShardRecoverCommand: ConsoleCommand {
             ("lost_workers", .array(recovery.lostWorkerIDs.map { .string($0) })),
             ("away_workers", .array(recovery.awayWorkerIDs.map { .string($0) })),
             ("goes_on_as", .count(recovery.shardIndex)), ("empty", .flag(recovery.isEmpty)),
+            ("deletions_undone_after", lastWrite(of: recovery).map { .count($0) } ?? .null),
             ("replicas", .array(recovery.replicas.map(\.json))),
         ])
     }
@@ -98,7 +101,22 @@ struct ShardRecoverCommand: ConsoleCommand {
             acceptDataLoss
             ? "Done. Answers say that faces were given up, until 'mien collection losses \(name) --restored'."
             : "Nothing was changed: --accept-data-loss\(option) does it."
-        return table.rendered() + "\(what)\n\(remark(onAway: recovery.awayWorkerIDs, addresses))\(end)\n"
+        let remarks = remark(onDeletionsIn: recovery) + remark(onAway: recovery.awayWorkerIDs, addresses)
+        return table.rendered() + "\(what)\n\(remarks)\(end)\n"
+    }
+
+    /// The last write of the replica that leads; nil for an empty shard.
+    private func lastWrite(of recovery: ShardRecovery) -> UInt64? {
+        recovery.isEmpty ? nil : recovery.replicas.first(where: \.isPrimary)?.sequence
+    }
+
+    /// What becomes of deletions that the replica that leads has not heard of. In an empty shard is nobody.
+    private func remark(onDeletionsIn recovery: ShardRecovery) -> String {
+        guard !recovery.isEmpty else { return "" }
+        let place = lastWrite(of: recovery).map { "after write \($0)" } ?? "after its last write"
+        return acceptDataLoss
+            ? "Deletions that were acknowledged \(place) are undone: delete those faces again.\n"
+            : "Deletions that were acknowledged \(place) would be undone, and those faces found again.\n"
     }
 
     /// What those may have that were behind by the record, and are silent.

@@ -39,7 +39,11 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Longest time of one request, in seconds.", valueName: "seconds")
+        help: ArgumentHelp(
+            "Longest time of one request, in seconds. Commands that go on where the cluster was away for a moment, "
+                + "such as import and backup, add the minute for which they send it again.",
+            valueName: "seconds"
+        )
     )
     var timeout: Double = 30
 
@@ -52,8 +56,23 @@ struct ConnectionOptions: ParsableArguments {
         }
     }
 
-    /// - Parameter retryDuration: how long requests that fail for a passing reason are sent again.
+    /// - Parameter retryDuration: how long requests that fail for a passing reason are sent again, in the time of one.
     func client(on console: Console, retryDuration: Duration = .zero) throws(CommandFailure) -> MienClient {
+        try client(on: console, calls: .init(timeout: .seconds(timeout), retryDuration: retryDuration))
+    }
+
+    /// For a command that goes on after the cluster was away.
+    ///
+    /// - Parameter absence: how long requests that fail for a passing reason are sent again; each has the time of one
+    ///   besides, so that what is sent last has that, too.
+    func client(on console: Console, bearing absence: Duration) throws(CommandFailure) -> MienClient {
+        try client(on: console, calls: .init(timeout: absence + Duration.seconds(timeout), retryDuration: absence))
+    }
+
+    private func client(
+        on console: Console,
+        calls: MienClient.CallOptions
+    ) throws(CommandFailure) -> MienClient {
         let addresses = try addresses(console.environment)
         let token = try ClusterToken.read(file: tokenFile, environment: console.environment)
         let tls = trust(console.environment).map { MienClient.TLS(trustRootsFile: $0 == "system" ? nil : $0) }
@@ -69,7 +88,7 @@ struct ConnectionOptions: ParsableArguments {
                 addresses: addresses,
                 token: token,
                 tls: tls,
-                calls: MienClient.CallOptions(timeout: .seconds(timeout), retryDuration: retryDuration),
+                calls: calls,
                 agent: "mien/\(NodeServer.version)"
             )
         } catch {
@@ -102,7 +121,8 @@ struct ConnectionOptions: ParsableArguments {
         guard let text = environment[Self.addressVariable], !text.isEmpty else { return [Self.defaultAddress] }
         var addresses: [MienClient.Address] = []
         for part in text.split(separator: ",") {
-            guard let address = MienClient.Address(String(part)) else {
+            let word = part.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed()
+            guard let address = MienClient.Address(String(word)) else {
                 throw CommandFailure(
                     .configuration,
                     "\(Self.addressVariable) must be addresses such as 127.0.0.1:7400, separated by commas"

@@ -7,6 +7,8 @@ package struct Console: Sendable {
     package var writeOutput: @Sendable (String) -> Void
     /// Progress, warnings and errors.
     package var writeError: @Sendable (String) -> Void
+    /// Why results could not be written, in a few words; nil while all of them were.
+    package var outputFailure: @Sendable () -> String?
     /// The next line that a person types; nil at the end of the input.
     package var readLine: @Sendable () -> String?
     /// Whether progress may be drawn over itself.
@@ -20,6 +22,7 @@ package struct Console: Sendable {
     package init(
         writeOutput: @escaping @Sendable (String) -> Void,
         writeError: @escaping @Sendable (String) -> Void,
+        outputFailure: @escaping @Sendable () -> String? = { nil },
         readLine: @escaping @Sendable () -> String? = { nil },
         errorIsTerminal: Bool = false,
         errorColumns: @escaping @Sendable () -> Int = { Console.usualSize.columns },
@@ -28,6 +31,7 @@ package struct Console: Sendable {
     ) {
         self.writeOutput = writeOutput
         self.writeError = writeError
+        self.outputFailure = outputFailure
         self.readLine = readLine
         self.errorIsTerminal = errorIsTerminal
         self.errorColumns = errorColumns
@@ -35,12 +39,16 @@ package struct Console: Sendable {
         self.environment = environment
     }
 
-    /// The console of this process. Text that cannot be written is dropped; when the reader of a pipe has gone, the
-    /// process ends as by SIGPIPE, because nobody wants the rest.
+    /// The console of this process.
     static func process() -> Console {
-        Console(
-            writeOutput: { write($0, to: STDOUT_FILENO) },
-            writeError: { write($0, to: STDERR_FILENO) },
+        // That the reader of a pipe has gone is an error of the write: of messages it is none that ends a command.
+        signal(SIGPIPE, SIG_IGN)
+        let results = TextOutput(descriptor: STDOUT_FILENO, of: .results)
+        let messages = TextOutput(descriptor: STDERR_FILENO, of: .messages)
+        return Console(
+            writeOutput: { results.write($0) },
+            writeError: { messages.write($0) },
+            outputFailure: { results.failure },
             readLine: { Swift.readLine() },
             errorIsTerminal: isatty(STDERR_FILENO) == 1,
             errorColumns: { size(ofTerminal: STDERR_FILENO).columns },
@@ -63,15 +71,4 @@ package struct Console: Sendable {
 
     func line(_ text: String = "") { writeOutput(text + "\n") }
     func warn(_ sentence: String) { writeError("mien: warning: \(sentence.shown())\n") }
-
-    private static func write(_ text: String, to descriptor: Int32) {
-        var bytes = ArraySlice(text.utf8)
-        while !bytes.isEmpty {
-            let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            if count < 0, errno == EPIPE { exit(128 + SIGPIPE) }
-            guard count > 0 else { return }
-            bytes = bytes.dropFirst(count)
-        }
-    }
 }

@@ -30,7 +30,7 @@ struct CommandFailure: Error, Equatable {
         status =
             switch error.code {
             case .unavailable, .overloaded, .notYet, .deadlineExceeded, .cancelled, .incompleteCoverage,
-                .memoryFull:
+                .memoryFull, .incompatibleVersion:
                 .unavailable
             case .notFound, .alreadyExists: .no
             case .unauthenticated: .unauthenticated
@@ -45,7 +45,7 @@ struct CommandFailure: Error, Equatable {
     init(_ error: EmbeddingFileError) {
         status =
             switch error {
-            case .cannotOpen, .notARegularFile, .readFailed, .writeFailed: .fileSystem
+            case .cannotOpen, .notARegularFile, .readFailed, .shortened, .writeFailed: .fileSystem
             default: .badData
             }
         message = error.description

@@ -19,6 +19,14 @@ extension ConsoleCommand {
 package enum CommandRun {
     /// - Returns: the exit status; everything there is to say has been written to the console.
     @concurrent package static func status(arguments: [String], console: Console) async -> Int32 {
+        let status = await run(arguments, console)
+        guard let reason = console.outputFailure() else { return status }
+        console.writeError("mien: the results could not be written to their end: \(reason)\n")
+        // A yes or no is none without them.
+        return status > ExitStatus.no.rawValue ? status : ExitStatus.fileSystem.rawValue
+    }
+
+    private static func run(_ arguments: [String], _ console: Console) async -> Int32 {
         let command: any ParsableCommand
         do {
             command = try Mien.parseAsRoot(arguments)

@@ -3,8 +3,8 @@ import EmbeddingFiles
 import MienClient
 
 struct SearchCommand: ConsoleCommand {
-    /// Probes of one request: a photo.
-    private static let requestProbeCount = 100
+    /// Probes of one request, at most: a photo.
+    private static let requestProbeLimit = 100
 
     static let configuration = CommandConfiguration(
         commandName: "search",
@@ -19,6 +19,8 @@ struct SearchCommand: ConsoleCommand {
             A filter leaves out faces before they are ranked, so that -k matches are found among those that pass. \
             All its conditions must hold; --person and --external-id may be repeated for one of several, \
             --attribute for several that must all hold.
+
+            Probes go 100 in a request, and fewer where the answer would be too large: many matches with long metadata.
 
             With --json, one line for each probe, with what share of the faces its matches are from and which \
             shards are missing, and a last line with the summary: also when a request fails after others were \
@@ -155,49 +157,81 @@ struct SearchCommand: ConsoleCommand {
                 )
             }
         }
+        var probeLimit = Self.requestProbeLimit
         while let batch = try filing({ () throws(EmbeddingFileError) in
-            try reader.nextBatch(maximumRows: Self.requestProbeCount)
+            try reader.nextBatch(maximumRows: Self.requestProbeLimit)
         }) {
-            try await search(batch, dimension: reader.dimension, model: probeModel ?? "", client, &report, console)
+            try await search(
+                batch,
+                dimension: reader.dimension,
+                model: probeModel ?? "",
+                probeLimit: &probeLimit,
+                client,
+                &report,
+                console
+            )
         }
         if report.tally.probeCount == 0 { throw CommandFailure(.badData, "\(path) holds no probe") }
     }
 
+    /// - Parameter probeLimit: probes of one request; fewer after an answer that would have been too large.
     private func search(
         _ batch: EmbeddingBatch,
         dimension: Int,
         model: String,
+        probeLimit: inout Int,
         _ client: MienClient,
         _ report: inout SearchReport,
         _ console: Console
     ) async throws(CommandFailure) {
-        let problems = Dictionary(batch.problems.map { ($0.row, $0.reason) }) { first, _ in first }
-        let readable = (0..<batch.rowCount).filter { problems[batch.firstRow + $0] == nil }
-        var outcomes: [(probe: String, number: Int, outcome: SearchReport.ProbeOutcome)] = []
-        outcomes.reserveCapacity(batch.rowCount)
-        var coverage: SearchResults.Coverage?
-        for (row, reason) in problems { outcomes.append(("\(row)", row, .rejected(reason))) }
-        if !readable.isEmpty {
-            let token = try await strong ? latestToken(of: name, client) : nil
-            let values = readable.flatMap { batch.values[$0 * dimension..<($0 + 1) * dimension] }
-            let results = try await calling { () async throws(MienClientError) in
-                try await client.search(
-                    name,
-                    probes: Embeddings(dimension: dimension, values: values),
-                    model: model,
-                    options: options,
-                    after: token
-                )
+        let problems = Dictionary(batch.problems.map { ($0.row - batch.firstRow, $0.reason) }) { first, _ in first }
+        let readable = (0..<batch.rowCount).filter { problems[$0] == nil }
+        let token = try await strong && !readable.isEmpty ? latestToken(of: name, client) : nil
+        var remaining = readable[...]
+        var firstOffset = 0
+        repeat {
+            let asked = remaining.prefix(probeLimit)
+            var results: SearchResults?
+            if !asked.isEmpty {
+                let values = asked.flatMap { batch.values[$0 * dimension..<($0 + 1) * dimension] }
+                do throws(MienClientError) {
+                    results = try await client.search(
+                        name,
+                        probes: Embeddings(dimension: dimension, values: values),
+                        model: model,
+                        options: options,
+                        after: token
+                    )
+                } catch {
+                    guard error.code == .limitExceeded, asked.count > 1 else { throw CommandFailure(error) }
+                    // An answer of fewer probes has room in a frame.
+                    probeLimit = (asked.count + 1) / 2
+                    continue
+                }
             }
-            report.count(results)
-            coverage = results.coverage
-            for (offset, outcome) in zip(readable, results.outcomes) {
-                let row = batch.firstRow + offset
-                outcomes.append(("\(row)", row, Self.outcome(outcome)))
+            remaining = remaining.dropFirst(asked.count)
+            // Rows that could not be read are told of where they stand.
+            let endOffset = remaining.first ?? batch.rowCount
+            var outcomes = (firstOffset..<endOffset).compactMap { offset in
+                problems[offset].map { Self.told(batch.firstRow + offset, .rejected($0)) }
             }
-        }
-        outcomes.sort { $0.number < $1.number }
-        console.writeOutput(report.text(outcomes, of: coverage, asJSON: connection.json))
+            if let results {
+                report.count(results)
+                for (offset, outcome) in zip(asked, results.outcomes) {
+                    outcomes.append(Self.told(batch.firstRow + offset, Self.outcome(outcome)))
+                }
+            }
+            firstOffset = endOffset
+            outcomes.sort { $0.number < $1.number }
+            console.writeOutput(report.text(outcomes, of: results?.coverage, asJSON: connection.json))
+        } while !remaining.isEmpty
+    }
+
+    private static func told(
+        _ row: Int,
+        _ outcome: SearchReport.ProbeOutcome
+    ) -> (probe: String, number: Int, outcome: SearchReport.ProbeOutcome) {
+        ("\(row)", row, outcome)
     }
 
     private static func outcome(_ outcome: SearchResults.Outcome) -> SearchReport.ProbeOutcome {

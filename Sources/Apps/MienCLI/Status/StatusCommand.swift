@@ -9,10 +9,11 @@ struct StatusCommand: ConsoleCommand {
             EXAMPLE
               mien status --coordinator 127.0.0.1:7400
 
-            Ends with status 69 when a worker is missing, short of memory or has a failed replica, a shard is not \
-            served or has fewer copies in sync than it should have, no coordinator is the controller, the metadata \
-            store does not answer or knows less than workers do, workers refuse this coordinator, or there is no \
-            worker at all. An operation that has not got on for a minute is told of, and is no reason for that status.
+            Ends with status 69 when a worker is missing, short of memory or disk or has a failed replica, a shard is \
+            not served, has fewer copies in sync than it should have or copies in sync that differ, no coordinator is \
+            the controller, the metadata store does not answer or knows less than workers do, workers refuse this \
+            coordinator, or there is no worker at all. An operation that has not got on for a minute is told of, and \
+            is no reason for that status.
             """
     )
 

@@ -1,4 +1,5 @@
 import MienClient
+import PartitionEngine
 
 /// A cluster as text and as JSON.
 enum StatusReport {
@@ -29,6 +30,10 @@ enum StatusReport {
             if worker.isLive, worker.memory.isShort {
                 problems.append("the worker at \(worker.address) takes no faces, for want of memory")
             }
+            if isShortOfDisk(worker) {
+                let free = "\(worker.freeDiskByteCount >> 20) MiB free"
+                problems.append("the worker at \(worker.address) takes no faces, for want of disk (\(free))")
+            }
             if wantsWarm, worker.isLive, worker.isCold {
                 let warmth = warmth(worker.residentCodeByteCount, of: worker.codeByteCount)
                 problems.append("the worker at \(worker.address) is cold: \(warmth) of its codes are in memory")
@@ -47,8 +52,25 @@ enum StatusReport {
                 )
             }
             problems += missingCopies(of: collection)
+            problems += differentCopies(of: collection, in: cluster)
         }
         return problems
+    }
+
+    /// Whether a worker that is there refuses faces since its disk is full: it has less than what partitions keep free.
+    private static func isShortOfDisk(_ worker: ClusterInfo.Worker) -> Bool {
+        worker.isLive && worker.freeDiskByteCount < PartitionOptions().minimumFreeByteCount
+    }
+
+    /// Copies that are in sync and do not hold the same: a search finds what the one has that is asked.
+    private static func differentCopies(of collection: CollectionInfo, in cluster: ClusterInfo) -> [String] {
+        let name = collection.options.name
+        let shards = cluster.differentShards.filter { $0.collectionName == name }.map { "\($0.shardIndex)" }
+        guard !shards.isEmpty else { return [] }
+        return [
+            "collection \(name): copies in sync differ: " + (shards.count == 1 ? "shard " : "shards ")
+                + shards.joined(separator: ", ") + "; 'mien verify \(name)' finds which"
+        ]
     }
 
     /// What is not said of the shards already: those that serve with fewer copies than they should have.
@@ -83,8 +105,13 @@ enum StatusReport {
             ("workers", .array(cluster.workers.map { json($0, of: cluster) })),
             ("collections", .array(cluster.collections.map(CollectionReport.json))),
             ("losses", .array(cluster.lossyCollections.map { .string($0) })),
+            ("different_shards", .array(cluster.differentShards.map(json))),
             ("standstills", .array(standstills.map { .string($0) })),
         ])
+    }
+
+    private static func json(_ shard: ClusterInfo.DifferentShard) -> JSONValue {
+        .object([("collection", .string(shard.collectionName)), ("shard", .count(shard.shardIndex))])
     }
 
     private static func json(_ coordinator: ClusterInfo.Coordinator) -> JSONValue {
@@ -248,7 +275,9 @@ enum StatusReport {
     }
 
     private static func state(of worker: ClusterInfo.Worker) -> String {
-        standing(worker, worker.isLive ? worker.memory.isShort ? "live, short of memory" : "live" : silence(worker))
+        guard worker.isLive else { return standing(worker, silence(worker)) }
+        let want = worker.memory.isShort ? ", short of memory" : isShortOfDisk(worker) ? ", short of disk" : ""
+        return standing(worker, "live" + want)
     }
 
     /// What a worker does, and whether it is to have no replicas.

@@ -73,15 +73,21 @@ struct TopView: Sendable {
             let activity = worker.activity
             let rates = workers[worker.id] ?? ActivityRates()
             let state = worker.isLive ? "live" : worker.silence.map { "silent \(NumberText.duration($0))" }
-            table.append([
-                worker.address, StatusReport.standing(worker, state ?? "not heard of"),
-                "\(worker.replicaCount)", "\(worker.faceCount)",
+            let node: [String] = [
+                worker.address, StatusReport.standing(worker, state ?? "not heard of"), "\(worker.replicaCount)",
+                "\(worker.faceCount)",
+            ]
+            let work: [String] = [
                 rate(rates.searches, rates), NumberText.thousands(worker.comparedRowRate),
                 latency(activity.medianSearchTime), latency(activity.search99thTime),
                 rate(rates.writtenFaces, rates), latency(activity.write99thTime), "\(activity.queuedSearchCount)",
-                "\(activity.queuedRowCount)", NumberText.bytes(worker.residentByteCount), warmth(worker),
-                NumberText.bytes(worker.freeDiskByteCount),
-            ])
+                "\(activity.queuedRowCount)",
+            ]
+            let room: [String] = [
+                NumberText.bytes(worker.residentByteCount), warmth(worker), NumberText.bytes(worker.freeDiskByteCount),
+            ]
+            // What one that is away did last is not what it does.
+            table.append(node + (worker.isLive ? work : work.map { _ in "-" }) + room)
         }
         return table.rendered()
     }

@@ -45,6 +45,13 @@ package struct CallAttempts: Sendable {
         self.retryDuration = retryDuration
     }
 
+    /// How long the attempt under way may wait for a connection: what is left of the call's time, divided by the
+    /// coordinators that its round has left. Nil for the last one of a round, which may take all of it.
+    package func connectTime(elapsed: Duration) -> Duration? {
+        let leftCount = peerCount - failureCount % peerCount
+        return leftCount > 1 ? max(.zero, timeout - elapsed) / leftCount : nil
+    }
+
     /// The attempt under way has failed.
     ///
     /// The pause is 50 ms and twice as long after each round of the coordinators, at most 2 s; or what the node asked

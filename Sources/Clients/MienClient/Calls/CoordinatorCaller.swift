@@ -4,9 +4,16 @@ import WireTransport
 
 /// Sends calls to the coordinators in turn, and again after failures that may pass, inside the call's time.
 struct CoordinatorCaller: Sendable {
-    /// Which coordinator answered last; shared by all callers of the same connections.
-    private final class Preference: Sendable {
-        let peer = Atomic<Int>(0)
+    /// What all callers of the same connections share.
+    private final class Shared: Sendable {
+        /// The coordinator that calls begin at.
+        let preference = Atomic<Int>(0)
+        let isClosed = Atomic<Bool>(false)
+
+        /// Later calls begin at another coordinator than the one that failed, if nobody has seen to that yet.
+        func pass(from number: Int, to next: Int) {
+            _ = preference.compareExchange(expected: number, desired: next, ordering: .relaxed)
+        }
     }
 
     /// Calls of one caller that were sent more than once.
@@ -17,12 +24,12 @@ struct CoordinatorCaller: Sendable {
 
     private let peers: [PeerClient]
     private let options: MienClient.CallOptions
-    private let preference: Preference
+    private let shared: Shared
     private let tally = ResendTally()
 
     init(peers: [PeerClient], options: MienClient.CallOptions) {
         precondition(!peers.isEmpty, "a client without a coordinator")
-        self.init(peers: peers, options: options, preference: Preference())
+        self.init(peers: peers, options: options, shared: Shared())
     }
 
     var resends: MienClient.Resends {
@@ -32,19 +39,23 @@ struct CoordinatorCaller: Sendable {
         )
     }
 
-    private init(peers: [PeerClient], options: MienClient.CallOptions, preference: Preference) {
+    private init(peers: [PeerClient], options: MienClient.CallOptions, shared: Shared) {
         self.peers = peers
         self.options = options
-        self.preference = preference
+        self.shared = shared
     }
 
     func with(_ options: MienClient.CallOptions) -> CoordinatorCaller {
-        CoordinatorCaller(peers: peers, options: options, preference: preference)
+        CoordinatorCaller(peers: peers, options: options, shared: shared)
     }
 
     func close() async {
+        shared.isClosed.store(true, ordering: .releasing)
         for peer in peers { await peer.close() }
     }
+
+    private var isClosed: Bool { shared.isClosed.load(ordering: .acquiring) }
+    private static let closed = WireStatus(.unavailable, "the client was closed")
 
     /// The reply to a request that may be sent more than once.
     func call<R: WireRequest>(_ request: R) async throws(MienClientError) -> R.Reply {
@@ -86,37 +97,59 @@ struct CoordinatorCaller: Sendable {
             timeout: options.timeout,
             retryDuration: options.retryDuration
         )
+        if isClosed { return Outcome(result: .failure(attempts.ended(by: Self.closed)), mayHaveBeenDone: false) }
         // Each of them in turn, wherever other calls are.
-        var number = preference.peer.load(ordering: .relaxed)
+        var number = shared.preference.load(ordering: .relaxed)
         while true {
-            let status: WireStatus
+            let connectTime = attempts.connectTime(elapsed: .now - began)
+            let failure: WireStatus
             do throws(WireStatus) {
-                let reply = try await peers[number].call(request, deadline: deadline)
+                let reply = try await peers[number].call(
+                    request,
+                    deadline: deadline,
+                    connectingBy: connectTime.map { WireDeadline.after($0) } ?? WireDeadline.none
+                )
                 return Outcome(result: .success(reply), mayHaveBeenDone: attempts.mayHaveBeenDone)
             } catch {
-                status = error
+                failure = error
             }
             let (sendCount, mayHaveBeenDone) = (attempts.sendCount, attempts.mayHaveBeenDone)
             let decision = attempts.next(
-                after: status,
+                after: failure,
                 elapsed: .now - began,
                 spread: .random(in: CallAttempts.spread)
             )
             switch decision {
-            case .fail(let status): return Outcome(result: .failure(status), mayHaveBeenDone: mayHaveBeenDone)
+            case .fail(let status):
+                passOn(from: number, after: failure)
+                return Outcome(result: .failure(status), mayHaveBeenDone: mayHaveBeenDone)
             case .again(let pause):
-                guard (try? await Task.sleep(for: pause)) != nil else {
+                var isCancelled = false
+                if !isClosed { isCancelled = (try? await Task.sleep(for: pause)) == nil }
+                if isCancelled || isClosed {
                     return Outcome(
-                        result: .failure(attempts.ended(by: status)),
+                        result: .failure(attempts.ended(by: isCancelled ? failure : Self.closed)),
                         mayHaveBeenDone: mayHaveBeenDone
                     )
                 }
             }
-            number = (number + 1) % peers.count
-            preference.peer.store(number, ordering: .relaxed)
+            let next = (number + 1) % peers.count
+            shared.pass(from: number, to: next)
+            number = next
             if sendCount == 1 { tally.calls.add(1, ordering: .relaxed) }
             tally.sendings.add(1, ordering: .relaxed)
             aging(&request, .now - began)
         }
+    }
+
+    /// Has later calls begin at another coordinator where a call's time passed with this one, or its caller would wait
+    /// no longer. Where there is a connection the cluster may only be slow: then none takes its place that could not be
+    /// reached when that was last tried.
+    private func passOn(from number: Int, after failure: WireStatus) {
+        let isConnected = peers[number].isConnected
+        guard failure.code == .deadlineExceeded || (failure.code == .cancelled && !isConnected) else { return }
+        let others = (1..<peers.count).map { (number + $0) % peers.count }
+        guard let next = others.first(where: { !isConnected || !peers[$0].hasFailed }) else { return }
+        shared.pass(from: number, to: next)
     }
 }

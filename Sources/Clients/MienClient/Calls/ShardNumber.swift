@@ -5,7 +5,8 @@ enum ShardNumber {
         guard let index = UInt32(exactly: shard) else {
             throw MienClientError(
                 code: .invalidRequest,
-                message: "Shards are numbered from 0: there is no shard \(shard)."
+                message: "Shards are numbered from 0: there is no shard \(shard).",
+                hasNoEffect: true
             )
         }
         return index

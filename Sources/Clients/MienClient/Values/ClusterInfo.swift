@@ -101,6 +101,12 @@ public struct ClusterInfo: Hashable, Sendable {
         public var failure: String?
     }
 
+    /// A shard of which copies that should be equal differ.
+    public struct DifferentShard: Hashable, Sendable {
+        public var collectionName: String
+        public var shardIndex: Int
+    }
+
     /// A coordinator that is there.
     public struct Coordinator: Hashable, Sendable {
         public var id: String
@@ -128,6 +134,9 @@ public struct ClusterInfo: Hashable, Sendable {
     public var collections: [CollectionInfo]
     /// Names of the collections of which faces were given up and have not come back.
     public var lossyCollections: [String]
+    /// Shards whose copies in sync said, at one of the last writes, that they do not hold the same; in order of
+    /// collection, then of index.
+    public var differentShards: [DifferentShard]
 
     init(_ status: ClusterStatus) {
         id = status.clusterID.description
@@ -175,6 +184,14 @@ public struct ClusterInfo: Hashable, Sendable {
         collections = status.collections.map(CollectionInfo.init).sorted { $0.options.name < $1.options.name }
         lossyCollections = zip(status.collections, status.losses).filter(\.1)
             .map(\.0.collection.configuration.name).sorted()
+        let names = Dictionary(
+            status.collections.map { ($0.collection.id, $0.collection.configuration.name) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        differentShards = status.differentShards.compactMap { shard in
+            names[shard.collection].map { DifferentShard(collectionName: $0, shardIndex: Int(shard.index)) }
+        }
+        .sorted { ($0.collectionName, $0.shardIndex) < ($1.collectionName, $1.shardIndex) }
     }
 }
 

@@ -59,7 +59,11 @@ public enum OperationRequest: Hashable, Sendable {
 
     private static func node(_ text: String) throws(MienClientError) -> NodeID {
         guard let node = NodeID(text) else {
-            throw MienClientError(code: .invalidRequest, message: "'\(text.prefix(64))' is no worker's identity.")
+            throw MienClientError(
+                code: .invalidRequest,
+                message: "'\(text.prefix(64))' is no worker's identity.",
+                hasNoEffect: true
+            )
         }
         return node
     }
@@ -164,7 +168,7 @@ public struct OperationInfo: Hashable, Sendable {
         public var rowsPerSecond: Double
         /// What it waits for, as sentences, be it something that gets on or not; nil when it has ended.
         public var waitsFor: String?
-        /// Time since something about it last changed.
+        /// Time since it last got on, further than it ever was, or last waited for its turn.
         public var silence: Duration
         /// Trainings of it that failed, as far as the coordinator has seen it; 0 from an older coordinator, and in the
         /// answer to a change.

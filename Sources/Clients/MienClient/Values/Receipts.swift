@@ -2,8 +2,21 @@ import FaceModel
 import WireProtocol
 
 /// Stands for a write; a read that is given it sees the write, or fails.
+///
+/// Writes before it the read sees for certain only where they went to the same shards: for several writes give it the
+/// ``union(_:)`` of their tokens, or that of ``MienClient/latestToken(of:)``.
 public struct WriteToken: Hashable, Sendable {
     let value: ConsistencyToken
+
+    /// Stands for both writes.
+    ///
+    /// - Returns: nil when they went to different collections, be it of one name.
+    public func union(_ other: WriteToken) -> WriteToken? {
+        guard value.collection == other.value.collection else { return nil }
+        var both = value
+        both.sequences.merge(other.value.sequences) { max($0, $1) }
+        return WriteToken(value: both)
+    }
 }
 
 /// Why one row of a batch was refused.

@@ -39,6 +39,12 @@ final class FileSource: ByteSource {
         end = range?.upperBound ?? file.byteCount
     }
 
+    /// The text of a file, without a byte order mark.
+    static func text(of file: InputFile) throws(EmbeddingFileError) -> FileSource {
+        let start = try file.textStart()
+        return FileSource(file: file, range: start..<file.byteCount)
+    }
+
     var remainingBytes: UInt64 { end - position }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(EmbeddingFileError) -> Int {

@@ -52,4 +52,10 @@ final class InputFile {
         bytes.removeLast(present - read)
         return bytes
     }
+
+    /// Where its text begins: behind the byte order mark that some programs write before UTF-8.
+    func textStart() throws(EmbeddingFileError) -> UInt64 {
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        return try bytes(at: 0, count: mark.count) == mark ? UInt64(mark.count) : 0
+    }
 }

@@ -20,13 +20,15 @@ struct LineReader {
     }
 
     /// The next line without its end; `nil` at the end of the file.
+    ///
+    /// - Throws: `shortened` where the file ends before it should: half a line is none.
     mutating func next() throws(EmbeddingFileError) -> Line? {
         var line: [UInt8] = []
         var isTooLong = false
         var isStarted = false
         while true {
             if position == chunk.count {
-                chunk = try source.bytes(Self.chunkBytes)
+                chunk = try Self.nextChunk(of: source)
                 position = 0
                 if chunk.isEmpty { break }
             }
@@ -52,11 +54,19 @@ struct LineReader {
         var count = 0
         var last: UInt8 = 0x0A
         while true {
-            let chunk = try source.bytes(chunkBytes)
+            let chunk = try nextChunk(of: source)
             guard let final = chunk.last else { break }
             last = final
             for byte in chunk { count += byte == 0x0A ? 1 : 0 }
         }
         return last == 0x0A ? count : count + 1
+    }
+
+    /// The next bytes; none at the end only.
+    private static func nextChunk(of source: any ByteSource) throws(EmbeddingFileError) -> [UInt8] {
+        let promisedBytes = min(UInt64(chunkBytes), source.remainingBytes)
+        let chunk = try source.bytes(chunkBytes)
+        guard UInt64(chunk.count) == promisedBytes else { throw .shortened(path: source.name) }
+        return chunk
     }
 }

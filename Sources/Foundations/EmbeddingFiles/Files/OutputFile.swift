@@ -12,12 +12,16 @@ package final class OutputFile {
 
     /// Creates the file, replacing one of the same name.
     ///
-    /// - Parameter isPrivate: whether nobody but the file's owner may read it. One of the same name goes then: whoever
-    ///   may read that one, or has it open, does not get to read this.
-    package init(path: String, isPrivate: Bool = false) throws(EmbeddingFileError) {
+    /// - Parameters:
+    ///   - isPrivate: whether nobody but the file's owner may read it. One of the same name goes then: whoever may read
+    ///     that one, or has it open, does not get to read this.
+    ///   - appends: whether what is in a file of the same name stays, and this is written behind it; not for a private
+    ///     one.
+    package init(path: String, isPrivate: Bool = false, appends: Bool = false) throws(EmbeddingFileError) {
+        precondition(!isPrivate || !appends, "a private file is a new one")
         self.path = path
         if isPrivate { _ = unsafe unlink(path) }
-        let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (isPrivate ? O_EXCL : O_TRUNC)
+        let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (isPrivate ? O_EXCL : appends ? O_APPEND : O_TRUNC)
         descriptor = unsafe open(path, flags, isPrivate ? 0o600 : 0o644)
         guard descriptor >= 0 else { throw .writeFailed(path: path, errno: errno) }
         buffer.reserveCapacity(Self.bufferBytes)
@@ -55,15 +59,20 @@ package final class OutputFile {
     }
 
     /// Writes what is buffered, makes the file durable and closes it; no other call may follow.
+    ///
+    /// What is no file on a disk that can be written (a pipe, `/dev/null`) is not durable, and that is no failure.
     package func finish() throws(EmbeddingFileError) {
         try flush()
-        guard fsync(descriptor) == 0 else { throw .writeFailed(path: path, errno: errno) }
+        guard fsync(descriptor) == 0 || errno == EINVAL || errno == EROFS else {
+            throw .writeFailed(path: path, errno: errno)
+        }
         let closed = close(descriptor)
         descriptor = -1
         guard closed == 0 else { throw .writeFailed(path: path, errno: errno) }
     }
 
-    private func flush() throws(EmbeddingFileError) {
+    /// Writes what is buffered. After a failure it stays so, and half of it is not left in the file.
+    package func flush() throws(EmbeddingFileError) {
         try unsafe buffer.withUnsafeBufferPointer { bytes throws(EmbeddingFileError) in
             try unsafe write(UnsafeRawBufferPointer(bytes))
         }
@@ -76,9 +85,22 @@ package final class OutputFile {
             let count = unsafe Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
             if count < 0 {
                 if errno == EINTR { continue }
-                throw .writeFailed(path: path, errno: errno)
+                let code = errno
+                takeBack(done)
+                throw .writeFailed(path: path, errno: code)
             }
             done += count
         }
+    }
+
+    /// Takes away what was written last: half a line would become one with whatever is written behind it later.
+    private func takeBack(_ byteCount: Int) {
+        var status = stat()
+        guard byteCount > 0, unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+            lseek(descriptor, 0, SEEK_CUR) == status.st_size
+        else { return }
+        let end = status.st_size - off_t(byteCount)
+        guard ftruncate(descriptor, end) == 0 else { return }
+        _ = lseek(descriptor, end, SEEK_SET)
     }
 }

@@ -24,8 +24,8 @@ package struct FaceLineMetadata: Sendable, Equatable {
 ///  "model":"…"}
 /// ```
 /// (in one line). Only `embedding` is required; `null` is as if absent; an id is a UUID or a whole number
-/// (``FaceLabel``); times are seconds since 1970 or RFC 3339 text; an unknown or repeated key is a fault of the line.
-/// `mien import --help` and the README say the same to users.
+/// (``FaceLabel``); times are seconds since 1970, of the years 0 to 9999, or text (``TimestampText``); an unknown or
+/// repeated key is a fault of the line. `mien import --help` and the README say the same to users.
 package struct FaceLine: Sendable, Equatable {
     package var embedding: [Float]
     package var metadata: FaceLineMetadata

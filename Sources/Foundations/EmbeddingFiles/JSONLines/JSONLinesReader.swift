@@ -1,7 +1,7 @@
 /// Reads faces from JSON Lines; a bad line is a problem of its row, the rest goes on.
 ///
-/// Blank lines are passed over and count as no row. The dimension is the one that is wanted, if some line has it or no
-/// line is good, and that of the first good line otherwise.
+/// Blank lines and a byte order mark are passed over and count as no row. The dimension is the one that is wanted, if
+/// some line has it or no line is good, and that of the first good line otherwise.
 struct JSONLinesReader: EmbeddingReader {
     /// Longest line, without its end.
     static let lineLimitBytes = 1 << 20
@@ -9,16 +9,16 @@ struct JSONLinesReader: EmbeddingReader {
     static let linesTriedForDimension = 1000
 
     let dimension: Int
+    let rowCount: Int?
     private var lines: LineReader
     private var nextRow = 0
     private var lineNumber = 0
     private let path: String
 
-    var rowCount: Int? { nil }
-
-    init(file: InputFile, wantedDimension: Int? = nil) throws(EmbeddingFileError) {
+    /// - Parameter countsRows: whether to read the file through for ``rowCount``, which is nil otherwise.
+    init(file: InputFile, wantedDimension: Int? = nil, countsRows: Bool = false) throws(EmbeddingFileError) {
         path = file.path
-        var scout = LineReader(source: FileSource(file: file), limitBytes: Self.lineLimitBytes)
+        var scout = LineReader(source: try FileSource.text(of: file), limitBytes: Self.lineLimitBytes)
         var rowsTried = 0
         var firstReason: String?
         var found: Int?
@@ -39,7 +39,17 @@ struct JSONLinesReader: EmbeddingReader {
             throw .noEmbedding(path: file.path, rowsTried: rowsTried, firstReason: firstReason)
         }
         dimension = found
-        lines = LineReader(source: FileSource(file: file), limitBytes: Self.lineLimitBytes)
+        lines = LineReader(source: try FileSource.text(of: file), limitBytes: Self.lineLimitBytes)
+        rowCount = try countsRows ? Self.countRows(of: file) : nil
+    }
+
+    private static func countRows(of file: InputFile) throws(EmbeddingFileError) -> Int {
+        var lines = LineReader(source: try FileSource.text(of: file), limitBytes: lineLimitBytes)
+        var count = 0
+        while let line = try lines.next() {
+            if !isBlank(line) { count += 1 }
+        }
+        return count
     }
 
     mutating func nextBatch(maximumRows: Int) throws(EmbeddingFileError) -> EmbeddingBatch? {

@@ -210,11 +210,17 @@ struct JSONScanner {
         var hasMembers = try beginObject()
         while hasMembers {
             let key = try key()
-            guard values.updateValue(try string(), forKey: key) == nil else { throw JSONFault("has a key twice") }
+            guard values.updateValue(try string(), forKey: key) == nil else {
+                throw JSONFault("has a key twice (a letter is the same however it is composed)")
+            }
             hasMembers = try continueObject()
         }
         return values
     }
+
+    /// What a number of seconds may stand for, in milliseconds: the years 0 to 9999. Milliseconds since 1970 by mistake
+    /// are beyond.
+    private static let numberedTimes = -62_167_219_200_000.0..<253_402_300_800_000
 
     /// A time as seconds since 1970 or as RFC 3339 text, in milliseconds.
     mutating func milliseconds() throws(JSONFault) -> Int64 {
@@ -226,7 +232,9 @@ struct JSONScanner {
             return time
         }
         let value = (try number() * 1000).rounded()
-        guard abs(value) < 1e17 else { throw JSONFault("is a time out of range") }
+        guard Self.numberedTimes.contains(value) else {
+            throw JSONFault("is outside the years 0 to 9999: a number is seconds since 1970, not milliseconds")
+        }
         return Int64(value)
     }
 }

@@ -1,18 +1,18 @@
-/// Times as text (RFC 3339), to the millisecond, years 0000 to 9999.
+/// Times as text (RFC 3339), to the millisecond. A year outside 0000 to 9999 has a sign and as many digits as it needs,
+/// four at least, as in ISO 8601: so every time has a text that gives it back.
 package enum TimestampText {
     /// Milliseconds since 1970-01-01T00:00:00Z, or `nil` if the text is not a time; a 60th second counts as the next
     /// minute.
     package static func milliseconds(rfc3339 text: String) -> Int64? {
-        let bytes = Array(text.utf8)
-        guard bytes.count >= 20, bytes[4] == UInt8(ascii: "-"), bytes[7] == UInt8(ascii: "-"),
-            bytes[10] | 0x20 == UInt8(ascii: "t"), bytes[13] == UInt8(ascii: ":"), bytes[16] == UInt8(ascii: ":"),
-            let year = number(bytes[0..<4]), let month = number(bytes[5..<7]), let day = number(bytes[8..<10]),
-            let hour = number(bytes[11..<13]), let minute = number(bytes[14..<16]),
-            let second = number(bytes[17..<19]),
+        guard let (year, bytes) = leadingYear(of: Array(text.utf8)) else { return nil }
+        guard bytes.count >= 16, bytes[0] == UInt8(ascii: "-"), bytes[3] == UInt8(ascii: "-"),
+            bytes[6] | 0x20 == UInt8(ascii: "t"), bytes[9] == UInt8(ascii: ":"), bytes[12] == UInt8(ascii: ":"),
+            let month = number(bytes[1..<3]), let day = number(bytes[4..<6]), let hour = number(bytes[7..<9]),
+            let minute = number(bytes[10..<12]), let second = number(bytes[13..<15]),
             (1...12).contains(month), (1...daysInMonth(month, year: year)).contains(day), hour < 24, minute < 60,
             second <= 60
         else { return nil }
-        var position = 19
+        var position = 15
         var fraction: Int64 = 0
         if bytes[position] == UInt8(ascii: ".") {
             let end = bytes[(position + 1)...].firstIndex { !(0x30...0x39).contains($0) } ?? bytes.count
@@ -25,17 +25,30 @@ package enum TimestampText {
         }
         guard let offsetMinutes = zone(bytes[position...]) else { return nil }
         let minutes = (daysSince1970(year: year, month: month, day: day) * 24 + hour) * 60 + minute - offsetMinutes
-        return Int64(minutes * 60 + second) * 1000 + fraction
+        return Int64(exactly: Int128(minutes * 60 + second) * 1000 + Int128(fraction))
+    }
+
+    /// The year that a time begins with, and the rest.
+    private static func leadingYear(of bytes: [UInt8]) -> (year: Int, rest: [UInt8])? {
+        let isNegative = bytes.first == UInt8(ascii: "-")
+        let hasSign = isNegative || bytes.first == UInt8(ascii: "+")
+        let start = hasSign ? 1 : 0
+        let end = hasSign ? bytes.dropFirst().firstIndex(of: UInt8(ascii: "-")) ?? bytes.count : 4
+        guard end <= bytes.count, (4...9).contains(end - start), let year = number(bytes[start..<end]) else {
+            return nil
+        }
+        return (isNegative ? -year : year, Array(bytes[end...]))
     }
 
     /// The time in UTC, with milliseconds only where there are any.
-    static func format(milliseconds: Int64) -> String {
+    package static func format(milliseconds: Int64) -> String {
         let (days, rest) = divide(milliseconds, by: 86_400_000)
         let (year, month, day) = date(daysSince1970: Int(days))
         let seconds = Int(rest / 1000)
         let fraction = Int(rest % 1000)
         let clock = [seconds / 3600, seconds / 60 % 60, seconds % 60].map { padded($0, 2) }.joined(separator: ":")
-        let dateText = "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))"
+        let sign = year < 0 ? "-" : year > 9999 ? "+" : ""
+        let dateText = "\(sign)\(padded(abs(year), 4))-\(padded(month, 2))-\(padded(day, 2))"
         return "\(dateText)T\(clock)" + (fraction == 0 ? "Z" : ".\(padded(fraction, 3))Z")
     }
 

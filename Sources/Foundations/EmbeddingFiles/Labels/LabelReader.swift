@@ -1,6 +1,6 @@
 /// Reads one label per embedding (ids, persons, external ids), in step with the rows and without holding the file.
 ///
-/// - Text: one label per line, UTF-8, LF or CR LF; a blank line is no label.
+/// - Text: one label per line, UTF-8, LF or CR LF; a blank line is no label, a byte order mark is no part of one.
 /// - `.npy` of `<i4 <i8 <u4 <u8`, shape `(n,)`: decimal text.
 /// - `.npy` of `<u8`, shape `(n, 2)`: a 128-bit id, high word first, as UUID text.
 /// - `.npy` of `S1…S256` or `<U1…<U256`, shape `(n,)`: the text; an empty one is no label.
@@ -27,8 +27,8 @@ package struct LabelReader {
             self.array = array
         } else {
             if path.lowercased().hasSuffix(".npy") { _ = try NpyHeader.read(from: FileSource(file: file)) }
-            rowCount = try LineReader.count(FileSource(file: file))
-            lines = LineReader(source: FileSource(file: file), limitBytes: Self.labelLimitBytes)
+            rowCount = try LineReader.count(FileSource.text(of: file))
+            lines = LineReader(source: try FileSource.text(of: file), limitBytes: Self.labelLimitBytes)
         }
         if let expectedRowCount, expectedRowCount != rowCount {
             throw .labelCountMismatch(path: path, labels: rowCount, rows: expectedRowCount)

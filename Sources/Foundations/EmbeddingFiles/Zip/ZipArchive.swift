@@ -56,8 +56,8 @@ struct ZipArchive {
         self.entries = entries
     }
 
-    /// Opens an array for reading; see ``EmbeddingFile/open(path:format:member:wantedDimension:)`` for how it is
-    /// chosen.
+    /// Opens an array for reading; see ``EmbeddingFile/open(path:format:member:wantedDimension:countsRows:)`` for how
+    /// it is chosen.
     func source(member: String?) throws(EmbeddingFileError) -> any ByteSource {
         let arrays = entries.filter { $0.name.hasSuffix(".npy") }
         let names = arrays.map { String($0.name.dropLast(4)) }
