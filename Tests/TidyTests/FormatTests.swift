@@ -44,7 +44,7 @@ struct FormatTests {
             source: "Sources/Foundations/Backups/BackupManifest.swift",
             declaration: "layout: UInt16 = ",
             fixture: "Tests/Foundations/BackupsTests/Golden/manifest-#.hex",
-            words: "| layout, #; 1 without a codebook |"
+            words: "| layout, #; 2 where no faces were given up, 1 without a codebook as well |"
         ),
         Format(
             source: "Sources/Foundations/Backups/BackupBlock.swift",

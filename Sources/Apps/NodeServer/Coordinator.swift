@@ -116,6 +116,7 @@ final class Coordinator: Service {
             node: folder.store.node,
             store: metadata.store,
             records: metadata.records,
+            readFrom: metadata.readFrom,
             codebooks: folder.codebooks,
             clients: WorkerClients(token: token ?? "", tls: tls?.client, agent: NodeServer.agent),
             group: group,
@@ -274,7 +275,11 @@ private struct ControllerShardMapSource: ShardMapSource {
 
     var current: ShardMap { controller.shardMap }
 
-    func refresh() async { await controller.refresh() }
+    func refresh() async -> Bool {
+        let asked = ContinuousClock.now
+        await controller.refresh()
+        return controller.knowsRecords(asOf: asked)
+    }
 
     func presence(of worker: NodeID) -> WorkerPresence {
         let liveness = controller.liveness(of: worker)

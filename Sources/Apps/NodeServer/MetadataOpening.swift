@@ -13,6 +13,8 @@ struct MetadataOpening {
         var store: any MetadataStore
         /// What lies in it: a store that goes away once it was read does not end the start.
         var records: ClusterRecords
+        /// When they began to be read: since then others may have changed them.
+        var readFrom: ContinuousClock.Instant
     }
 
     private static let longestPause = Duration.seconds(5)
@@ -32,7 +34,9 @@ struct MetadataOpening {
     /// - Throws: what waiting does not mend.
     func run() async throws -> Opened {
         guard let etcd else {
-            return Opened(store: folder.store, records: try await ClusterRecords.load(from: folder.store))
+            let began = ContinuousClock.now
+            let records = try await ClusterRecords.load(from: folder.store)
+            return Opened(store: folder.store, records: records, readFrom: began)
         }
         let expected = try await folder.store.clusterElsewhere()
         var pause = Duration.milliseconds(500)
@@ -58,9 +62,10 @@ struct MetadataOpening {
     ) async throws(MetadataError) -> Opened {
         let store = try await EtcdMetadataStore.open(etcd, group: group)
         do throws(MetadataError) {
+            let began = ContinuousClock.now
             let records = try await ClusterRecords.load(from: store, expecting: expected)
             if expected == nil { try await folder.store.leave(for: records.metadata.clusterID) }
-            return Opened(store: store, records: records)
+            return Opened(store: store, records: records, readFrom: began)
         } catch {
             await store.close()
             throw error

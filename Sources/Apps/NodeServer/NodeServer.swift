@@ -153,12 +153,16 @@ package enum NodeServer {
             await coordinator.shutdown()
             throw error
         }
+        let watched = [tls?.watched, coordinator.etcdTLS].compactMap(\.self)
         let admin = configuration.admin.map { [workers] listener in
             AdminEndpoint(
                 listener,
                 metrics: metrics,
                 problems: { coordinator.readinessProblems + workers.flatMap(\.readinessProblems) },
-                remarks: { [tls?.watched.remark].compactMap(\.self) },
+                remarks: {
+                    let nodes = [coordinator.readinessRemark] + workers.map(\.readinessRemark)
+                    return (nodes + watched.map(\.remark)).compactMap(\.self)
+                },
                 protection: (tls, configuration.token),
                 group: group,
                 logger: logger
@@ -176,7 +180,7 @@ package enum NodeServer {
         ) { whenReady(readiness.with(admin: $0)) }
         try await serve(
             workers + [coordinator, announcement],
-            tls: [tls?.watched, coordinator.etcdTLS].compactMap(\.self),
+            tls: watched,
             admin: admin,
             metrics: metrics,
             logger: logger
@@ -269,7 +273,6 @@ private protocol StartedNode: Service {
 
 extension Coordinator: StartedNode {}
 extension Worker: StartedNode {
-    fileprivate var readinessRemark: String? { nil }
     fileprivate var etcdTLS: WatchedTLS? { nil }
 }
 

@@ -1,4 +1,5 @@
 import CoreMetrics
+import Foundation
 import Observability
 import Testing
 
@@ -126,6 +127,9 @@ struct MetricRegistryTests {
         let start = try #require(lines.first { $0.hasPrefix("process_start_time_seconds ") })
         // After 2020: the machine's clock is set, and the unit is right.
         #expect(try #require(Double(start.split(separator: " ")[1])) > 1_577_836_800)
+        let clock = try #require(lines.first { $0.hasPrefix("mien_wall_clock_seconds ") })
+        let told = try #require(Double(clock.split(separator: " ")[1]))
+        #expect(abs(told - Date().timeIntervalSince1970) < 60)
     }
 
     @Test func aProcessNameMayHoldBracketsAndSpaces() throws {

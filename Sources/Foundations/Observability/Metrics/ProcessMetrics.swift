@@ -15,6 +15,11 @@ package enum ProcessMetrics {
                 samples.add(MetricCatalogue.startTime, value: boot + Double(figures.startTicks) / ticks)
             }
         }
+        var clock = timespec()
+        if unsafe clock_gettime(CLOCK_REALTIME, &clock) == 0 {
+            let seconds = Double(clock.tv_sec) + Double(clock.tv_nsec) / 1e9
+            samples.add(MetricCatalogue.wallClock, value: seconds)
+        }
         if let count = openFileCount() { samples.add(MetricCatalogue.openFiles, value: Double(count)) }
         var limit = rlimit()
         if unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {

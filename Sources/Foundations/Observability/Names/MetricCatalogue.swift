@@ -16,6 +16,11 @@ package enum MetricCatalogue {
         .gauge,
         "Start of the process, in seconds since 1970"
     )
+    package static let wallClock = Metric(
+        "mien_wall_clock_seconds",
+        .gauge,
+        "The node's clock when it was asked, in seconds since 1970"
+    )
     package static let processorTime = Metric("process_cpu_seconds_total", .counter, "Processor time, user and system")
     package static let residentMemory = Metric("process_resident_memory_bytes", .gauge, "Resident memory")
     package static let virtualMemory = Metric(
@@ -149,11 +154,16 @@ package enum MetricCatalogue {
 
     // MARK: Cluster, as the coordinator sees it
 
-    package static let workers = Metric("mien_workers", .gauge, [.state], "Known workers: live, silent or unheard")
+    package static let workers = Metric(
+        "mien_workers",
+        .gauge,
+        [.state],
+        "Known workers that are not decommissioned: live, silent or unheard"
+    )
     package static let workerSilence = Metric(
         "mien_worker_silence_seconds",
         .gauge,
-        "Longest time since a known worker's last heartbeat; those not heard of since the start are left out"
+        "Longest time since the last heartbeat of one of them; those not heard of since the start are left out"
     )
     package static let silentWorkers = Metric(
         "mien_silent_workers",
@@ -171,6 +181,16 @@ package enum MetricCatalogue {
         .gauge,
         "Workers that refuse this coordinator, since they go by another with a copy of its metadata store"
     )
+    package static let controller = Metric(
+        "mien_controller",
+        .gauge,
+        "1 while this coordinator makes workers do what is missing, else 0"
+    )
+    package static let metadataProblem = Metric(
+        "mien_metadata_problem",
+        .gauge,
+        "1 while what is recorded of the cluster, or of a shard, cannot be changed from here, else 0; /readyz says why"
+    )
     package static let shards = Metric(
         "mien_shards",
         .gauge,
@@ -181,13 +201,13 @@ package enum MetricCatalogue {
         "mien_shards_below_copies",
         .gauge,
         [.collection],
-        "Shards of which fewer replicas are in sync and there than the collection has copies"
+        "Shards of which fewer replicas are in sync and take writes than the collection has copies"
     )
     package static let shardsBelowMinimum = Metric(
         "mien_shards_below_minimum",
         .gauge,
         [.collection],
-        "Shards of which fewer replicas are in sync and there than a write needs"
+        "Shards of which fewer replicas are in sync and take writes than a write needs"
     )
     package static let shardsDifferent = Metric(
         "mien_shards_different",
@@ -382,7 +402,7 @@ package enum MetricCatalogue {
     package static let verificationAge = Metric(
         "mien_verification_age_seconds",
         .gauge,
-        "Time since the partition that was last read whole and found sound the longest ago; before, since the start"
+        "Time since the partition that was last read whole and found sound the longest ago; never yet: since it is here"
     )
     package static let verificationPeriod = Metric(
         "mien_verification_period_seconds",
@@ -436,6 +456,12 @@ package enum MetricCatalogue {
         "Rows that wait to be coded by the newest codebook"
     )
     package static let partitionDisk = Metric("mien_partition_disk_bytes", .gauge, [.collection], "Disk that is used")
+    package static let rowIDFill = Metric(
+        "mien_partition_row_id_fill",
+        .gauge,
+        [.collection],
+        "Share of its row ids that the partition has used which has used most; none is used again"
+    )
     package static let mapBytes = Metric(
         "mien_lmdb_map_bytes",
         .gauge,
@@ -453,6 +479,12 @@ package enum MetricCatalogue {
         .gauge,
         [.collection],
         "Bytes of pages among them that later commits may take"
+    )
+    package static let mapFill = Metric(
+        "mien_lmdb_map_fill",
+        .gauge,
+        [.collection],
+        "Share of its address space that the partition's file has used which has used most of it"
     )
     package static let readerLag = Metric(
         "mien_lmdb_oldest_reader_commits",
@@ -496,21 +528,21 @@ package enum MetricCatalogue {
     )
 
     package static let all: [MetricDescription] = [
-        buildInfo, startTime, processorTime, residentMemory, virtualMemory, openFiles, openFileLimit, threads,
-        pageFaults, ready, certificateRemaining, certificateFilesRefused, requests, requestDuration, requestsInFlight,
-        connections, connectionsAccepted,
+        buildInfo, startTime, wallClock, processorTime, residentMemory, virtualMemory, openFiles, openFileLimit,
+        threads, pageFaults, ready, certificateRemaining, certificateFilesRefused, requests, requestDuration,
+        requestsInFlight, connections, connectionsAccepted,
         connectionsRefused, bytesReceived, bytesSent, slowSearches, routerStages, shardSearchDuration, shardRetries,
         replicaSwitches, hedgedReads, deadlyRequests, probes, partialAnswers, missingShards, recallObjective, workers,
-        workerSilence, silentWorkers, erasureUnreachable, refusingWorkers, shards, shardsBelowCopies,
-        shardsBelowMinimum, shardsDifferent, shardsOfOlderRecords, shardsWithoutRoom, replicaLag, operations,
-        operationSilence, collectionFaces,
+        workerSilence, silentWorkers, erasureUnreachable, refusingWorkers, controller, metadataProblem, shards,
+        shardsBelowCopies, shardsBelowMinimum, shardsDifferent, shardsOfOlderRecords, shardsWithoutRoom, replicaLag,
+        operations, operationSilence, collectionFaces,
         trainings, shardMapEpoch, archiveBehind, archiveBehindBytes, archiveInterval, archivedBytes, archiveFailures,
         archiveGaps, searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
         recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength, queueLimit,
         queueBytes, searchThreads, commitDuration, writtenFaces, maintenanceTime, heartbeats, replicas,
         disksBack, verifications, verificationAge, verificationPeriod, erasureAge, erasurePeriod, coldReplicas,
         partitionFaces, partitionFresh, partitionTombstones, partitionRuns, partitionChunks, partitionRecoding,
-        partitionDisk, mapBytes, usedBytes, freeBytes, readerLag, memory, heldMemory, memoryLimit,
+        partitionDisk, rowIDFill, mapBytes, usedBytes, freeBytes, mapFill, readerLag, memory, heldMemory, memoryLimit,
         shortOfMemory, mappedBytes, freeDisk,
     ]
 }

@@ -178,7 +178,7 @@ extension Integration {
             #expect(status.status == 69, "\(status)")
             #expect(status.error.contains(cluster.workerAddresses[1]), "\(status)")
             #expect(status.error.contains("no live worker for shard \(away)"), "\(status)")
-            let list = try await cluster.mien("face", "list", "people", "--all", "--json")
+            let list = try await cluster.mien("face", "list", "people", "--all", "--json", "--timeout", "2")
             #expect(list.status == 69, "a list with a gap is no list: \(list)")
             try await causesAreTold(cluster)
         }

@@ -197,6 +197,40 @@ extension Integration {
             }
         }
 
+        /// Of a process that is all nodes, people hear what its coordinator has to say.
+        @Test(.enabled(if: Stage.mayMount, "no file system may be mounted"), .timeLimit(.minutes(1)))
+        func aClusterInOneProcessSaysThatItsMetadataCannotBeWritten() async throws {
+            try await Stage.play { stage in
+                let disk = try stage.mountMemory("dev/coordinator", mebibytes: 1)
+                let address = MienClient.Address(host: "127.0.0.1", port: try LoopbackPort.free())
+                let node = Node(
+                    stage,
+                    ["dev", "--data", stage.path("dev"), "--listen", "\(address)", "--workers", "1"]
+                )
+                try await node.start()
+                let sentence = "The metadata store cannot write"
+                #expect(try await !node.adminGet("/readyz").contains(sentence))
+                #expect(try await ScrapedMetrics(of: [node])["mien_metadata_problem"] == 0)
+                let client = try MienClient(
+                    addresses: [address],
+                    calls: .init(timeout: .milliseconds(500), retryDuration: .zero)
+                )
+                try stage.fill(disk)
+                var count = 0
+                try await eventually("that nothing can be changed is told", within: .seconds(30)) {
+                    count += 1
+                    _ = try? await client.createCollection(
+                        CollectionOptions(name: "people-\(count)", dimension: 64, embeddingModel: "m", shardCount: 1)
+                    )
+                    let isSaid = try await node.adminGet("/readyz").contains(sentence)
+                    let told = try await ScrapedMetrics(of: [node])["mien_metadata_problem"]
+                    return isSaid && told == 1 ? () : nil
+                }
+                await client.close()
+                #expect(try await node.stop() == 0)
+            }
+        }
+
         /// Nobody can write to `/dev/full`, as to a log's disk that is full.
         @Test(.timeLimit(.minutes(1)), arguments: ["json", "text"])
         func aNodeWhoseLogCannotBeWrittenGoesOn(format: String) async throws {

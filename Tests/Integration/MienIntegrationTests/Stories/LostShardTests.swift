@@ -71,6 +71,18 @@ extension Integration {
                 #expect(probes.dropFirst().map { $0.matches.first?.face_id } == faces.dropFirst().map { "\($0.id)" })
                 #expect(!probes[0].matches.contains { $0.face_id == "\(deleted)" })
 
+                // What is backed up meanwhile says so, and so does what is restored from that.
+                let lossy = stage.path("lossy")
+                let marked = try await cluster.mien("backup", "create", "people", "--to", lossy)
+                #expect(marked.status == 0 && marked.error.contains("faces that were given up at"), "\(marked)")
+                let copy = try await cluster.mien([
+                    "backup", "restore", lossy, "--collection", "copy", "--from", "people", "--without-ledger",
+                ])
+                #expect(copy.status == 0, "\(copy)")
+                let copied = try await searches("the copy", cluster, faces, in: "copy") { $0.status == 0 }
+                coverage = try #require(try copied.search().summary.coverage)
+                #expect(coverage.full && coverage.has_loss)
+
                 let settled = try await cluster.mien("collection", "losses", "people", "--restored")
                 #expect(settled.status == 0 && settled.output.contains("No faces"), "\(settled)")
                 try await tells(false, cluster)
@@ -226,13 +238,14 @@ extension Integration {
             _ what: String,
             _ cluster: Cluster,
             _ faces: [Sample],
+            in collection: String = "people",
             until isIt: (CommandResult) -> Bool
         ) async throws -> CommandResult {
             try cluster.stage.write("probes.npy", NpyFile(rows: faces.map(\.embedding)).data)
             return try await eventually(what, within: .seconds(20)) {
                 let result = try await cluster.mien(
                     "search",
-                    "people",
+                    collection,
                     "--probes",
                     cluster.stage.path("probes.npy"),
                     "-k",

@@ -150,6 +150,7 @@ extension Integration {
                 #expect(coordinator["mien_workers{state=\"\(state)\"}"] == count, "\(state)")
             }
             #expect(workers["mien_partition_faces{collection=\"people\"}"] == 290)
+            #expect(workers["mien_partition_row_id_fill{collection=\"people\"}"] ?? 0 > 0)
             #expect(workers["mien_partition_fresh_faces{collection=\"people\"}"] ?? 0 >= 290)
             #expect(workers["mien_search_threads{state=\"idle\"}"] == 2)
             #expect(workers.sum("mien_queue_length") == 0 && coordinator["mien_trainings"] == 0)

@@ -87,6 +87,66 @@ extension Integration {
             }
         }
 
+        /// A disk that hangs under copies that writes need, and under the only ones: nobody else can take the writes,
+        /// and people are told.
+        @Test(.timeLimit(.minutes(3))) func aDiskThatHangsUnderCopiesThatAreNeededIsTold() async throws {
+            try await Stage.play { stage in
+                let cluster = try Cluster(
+                    stage,
+                    workers: 2,
+                    coordinatorSettings: ["coordinator.worker_timeout=1500ms"],
+                    workerSettings: ["worker.heartbeat_interval=300ms"]
+                )
+                try await cluster.start()
+                let client = try cluster.client(retrying: .seconds(8), timeout: .seconds(10))
+                let collections = [("people", copies: 2), ("single", copies: 1)]
+                for (name, copies) in collections {
+                    try await FaceWriter.createCollection(
+                        name,
+                        shards: 2,
+                        copies: copies,
+                        minimumInSync: copies,
+                        client
+                    )
+                }
+                let delay = stage.path("delay")
+                cluster.workers[1].kill()
+                try await cluster.workers[1].start(adding: StorageFaults.changing(delay: delay))
+
+                let hasty = client.with(calls: .init(timeout: .milliseconds(500), retryDuration: .zero))
+                /// Whether faces for every shard are taken, by collection.
+                func areTaken() async -> [Bool] {
+                    var taken: [Bool] = []
+                    for (name, _) in collections { taken.append(await Self.areTaken(by: name, hasty)) }
+                    return taken
+                }
+                /// Shards that take no writes, by collection.
+                func refusingCounts() async throws -> [Double?] {
+                    let told = try await ScrapedMetrics(of: [cluster.coordinator])
+                    return collections.map { told["mien_shards_below_minimum{collection=\"\($0.0)\"}"] }
+                }
+                try await eventually("all takes faces", within: .seconds(30)) {
+                    let (taken, counts) = (await areTaken(), try await refusingCounts())
+                    return taken == [true, true] && counts == [0, 0] ? () : nil
+                }
+                try stage.write("delay", "20000")
+                try await eventually("both metrics tell", within: .seconds(30)) {
+                    _ = await areTaken()
+                    return try await refusingCounts().allSatisfy { $0 ?? 0 > 0 } ? () : nil
+                }
+                try await eventually("the status tells", within: .seconds(30)) {
+                    let status = try await cluster.mien("status")
+                    return status.status == 69 && status.error.contains("too few copies in sync for writes") ? () : nil
+                }
+                try FileManager.default.removeItem(atPath: delay)
+                try await eventually("all takes faces again", within: .seconds(60)) {
+                    let (taken, counts) = (await areTaken(), try await refusingCounts())
+                    return taken == [true, true] && counts == [0, 0] ? () : nil
+                }
+                await client.close()
+            }
+        }
+
         /// A worker's wall clock moves an hour ahead and an hour behind. Agreement goes by spans of time; what expires
         /// goes by the clock.
         @Test(.timeLimit(.minutes(2))) func aClockThatMovesByAnHourChangesNothingButExpiry() async throws {
@@ -250,6 +310,20 @@ extension Integration {
                 }
                 return after
             }
+        }
+
+        /// Whether a batch that has faces for every shard is taken.
+        private static func areTaken(by collection: String, _ client: MienClient) async -> Bool {
+            let ids = (0..<32).map { _ in Face.ID.random() }
+            let dimension = FaceWriter.dimension
+            let values = ids.flatMap { FaceLedger.embedding($0, version: 1, dimension: dimension) }
+            let receipt = try? await client.enrol(
+                ids.map { NewFace(id: $0) },
+                embeddings: Embeddings(dimension: dimension, values: values),
+                into: collection,
+                model: FaceWriter.model
+            )
+            return receipt != nil
         }
 
         private static func searches(
