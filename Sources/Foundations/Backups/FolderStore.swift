@@ -19,6 +19,8 @@ package final class FolderStore: BackupStore, BlockingStore {
 
     package let place: String
     private let lockFiles = Mutex<[Int32]>([])
+    /// It is held by who writes or prunes.
+    private let isHeld = Mutex(false)
     /// Folders of objects whose names are known to be on the disk.
     private let durableFolders = Mutex<Set<String>>([])
 
@@ -73,14 +75,17 @@ package final class FolderStore: BackupStore, BlockingStore {
         }
         let taken = files
         lockFiles.withLock { $0 += taken }
+        isHeld.withLock { $0 = use != .reading }
     }
 
     /// A file of the folder, open, and locked for as long as it is; made when it is missing.
     private func lockedFile(_ name: String, _ operation: Int32, mode: mode_t) throws(BackupError) -> Int32 {
         let path = "\(place)/\(name)"
         var file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode)
+        // A mask of the process must not keep others' prunes away; who has not made the file cannot and need not.
+        if file >= 0, name == "readers" { _ = fchmod(file, 0o666) }
         // Whoever may only read can lock what is there.
-        if file < 0, [EACCES, EPERM, EROFS].contains(errno) {
+        if file < 0, name == "readers", [EACCES, EPERM, EROFS].contains(errno) {
             file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         }
         guard file >= 0 else { throw Self.failure(path, "opened") }
@@ -99,6 +104,7 @@ package final class FolderStore: BackupStore, BlockingStore {
             for file in files { Glibc.close(file) }
             files = []
         }
+        isHeld.withLock { $0 = false }
     }
 
     package func put(_ name: String, _ bytes: [UInt8]) throws(BackupError) {
@@ -172,8 +178,7 @@ package final class FolderStore: BackupStore, BlockingStore {
         guard let folder = try openFolder(prefix.dropLast()) else { return }
         defer { Glibc.close(folder) }
         // Whoever has the lock writes no object again that is listed.
-        let isHeld = lockFiles.withLock { !$0.isEmpty }
-        if isHeld, fsync(folder) != 0 { throw Self.failure(path, "made durable") }
+        if isHeld.withLock(\.self), fsync(folder) != 0 { throw Self.failure(path, "made durable") }
         guard let names = Self.names(in: folder) else { throw Self.failure(path, "listed") }
         for name in names where !name.hasSuffix(Self.partialSuffix) {
             var status = stat()

@@ -239,7 +239,6 @@ extension BackupPruneCommand {
             do throws(BackupError) {
                 read = try await ArchiveChain.read(collection, in: store)
             } catch {
-                if case .storeFailed = error { throw error }
                 unread.append(UnreadArchive(collection: collection, problem: error))
                 continue
             }
@@ -250,13 +249,14 @@ extension BackupPruneCommand {
                 let digests = volume.parts.compactMap(\.segment?.digest)
                 if names.contains(name) { left.formUnion(digests) } else { needed.formUnion(digests) }
             }
-            // The oldest goes first: what is cut off in between leaves no hole.
-            leaving += pruned.map(\.name)
-            let strays = Set(chain.strays)
+            // One that was replaced goes before what took its place: alone it would be taken for a hole in the chain.
+            let (strays, last) = (Set(chain.strays), pruned.last?.name.number ?? 0)
             for object in try await store.list(BackupName.archive(of: collection)) {
                 guard let name = BackupName.volume(of: object.name), strays.contains(name) else { continue }
-                if isOld(object) { leaving.append(name) }
+                if isOld(object) || name.number <= last { leaving.append(name) }
             }
+            // The oldest goes first: what is cut off in between leaves no hole.
+            leaving += pruned.map(\.name)
         }
         let segments = try await store.list(BackupName.segmentPrefix).filter { object in
             guard let digest = BackupName.digest(ofSegment: object.name), !needed.contains(digest) else { return false }

@@ -227,10 +227,9 @@ extension ClusterController {
 
 extension ClusterView {
     /// Workers that may have a replica of a collection that is deleted, in order of id: those that last reported one,
-    /// and members of its groups that have not been heard of since this coordinator began. Not those that are gone for
-    /// good.
+    /// and members of its groups that are not heard of. Not those that are gone for good.
     fileprivate func holders(of collection: CollectionID, among members: Set<NodeID>) -> [NodeID] {
-        let unheard = members.filter { observations[$0] == nil }
+        let unheard = members.filter { observations[$0] == nil || !liveWorkers.contains($0) }
         let reported = observations.filter { $0.value.replicas.keys.contains { $0.collection == collection } }.keys
         return unheard.union(reported).filter { metadata.standing(of: $0) != .decommissioned }.sorted()
     }

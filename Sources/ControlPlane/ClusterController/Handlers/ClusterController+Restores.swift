@@ -52,6 +52,10 @@ extension ClusterController {
                 if known.restored == mark { return nil }
                 var again = known
                 again.restored = mark
+                // A coordinator of before began it, to which this said nothing.
+                if let loss = request.loss, again.latestLoss == nil {
+                    again.losses = [AcceptedLoss(range: .all, time: loss)]
+                }
                 let key = ClusterRecords.collectionKey(collection.id)
                 return ([records.unchanged(key)], [ClusterRecords.put(again)])
             }
