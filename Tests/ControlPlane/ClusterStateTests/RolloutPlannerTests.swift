@@ -545,9 +545,11 @@ struct RolloutPlannerTests {
         let queued = ledger(behind: .running)
         #expect(queued.stalledRollouts(now: .seconds(120)).isEmpty)
         #expect(queued.longestSilence(now: .seconds(120)) == .zero)
-        // Behind one that somebody has paused its turn does not come.
-        let held = ledger(behind: .paused)
-        #expect(held.stalledRollouts(now: .seconds(120)) == [id])
-        #expect(held.longestSilence(now: .seconds(120)) == .seconds(120))
+        // Behind one that somebody has paused its turn does not come; nor is one watched that was taken back.
+        for state in [OperationState.paused, .cancelled] {
+            let held = ledger(behind: state)
+            #expect(held.stalledRollouts(now: .seconds(120)) == [id])
+            #expect(held.longestSilence(now: .seconds(120)) == .seconds(120))
+        }
     }
 }

@@ -100,7 +100,10 @@ package enum RolloutPlanner {
     /// not.
     static func awaitsItsTurn(_ progress: RolloutProgress, in view: ClusterView) -> Bool {
         trainingsAhead(of: progress, in: view).contains { training in
-            view.metadata.rolloutState(of: training.collection, generation: training.generation) != .paused
+            switch view.metadata.rolloutState(of: training.collection, generation: training.generation) {
+            case .running, .cancelling, nil: true
+            case .paused, .cancelled, .done: false
+            }
         }
     }
 
