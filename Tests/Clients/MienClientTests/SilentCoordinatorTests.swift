@@ -54,7 +54,7 @@ import WireProtocol
         try await ScriptedCluster.run { _, _ in
             nil
         } _: { _, hanging in
-            let calls = MienClient.CallOptions(timeout: .seconds(2), retryDuration: .zero)
+            let calls = MienClient.CallOptions(timeout: .seconds(6), retryDuration: .zero)
             try await ScriptedCluster.run(
                 before: hanging.address,
                 calls: calls,

@@ -92,12 +92,12 @@ struct SilentNodeTests {
                 agent: "test",
                 timeout: .seconds(10),
                 keepAlive: .seconds(60),
-                silenceLimit: .seconds(1)
+                silenceLimit: .seconds(3)
             )
             async let answer = connection.call(DeleteCollection(name: "long"), deadline: .none)
             let call = try await held.call("long")
             // Until another one has been asked and given up that was called later.
-            let silent = try await Self.connectToSilentNode(keepAlive: .seconds(60), silenceLimit: .seconds(1))
+            let silent = try await Self.connectToSilentNode(keepAlive: .seconds(60), silenceLimit: .seconds(3))
             let status = await Fixture.status { () async throws(WireStatus) in
                 try await silent.call(ListCollections(), deadline: .none)
             }
