@@ -100,13 +100,16 @@ import mien
 
     @Test func theCoordinatorMayComeFromTheEnvironment() async throws {
         try await ToyCluster.run { _, address in
-            for addresses in ["127.0.0.1:1,\(address)", "127.0.0.1:1, \(address) ", " \(address)\t"] {
+            let one = [" \(address)\t", "\(address),", "\(address), ", " , \(address)"]
+            for addresses in ["127.0.0.1:1,\(address)", "127.0.0.1:1, \(address) "] + one {
                 let status = await mienCommand(["status"], environment: ["MIEN_COORDINATOR": addresses])
                 #expect(status.status == 0, "\(status)")
             }
         }
-        let wrong = await mienCommand(["status"], environment: ["MIEN_COORDINATOR": "nowhere"])
-        #expect(wrong.status == 78)
+        for addresses in ["nowhere", ",", " , "] {
+            let wrong = await mienCommand(["status"], environment: ["MIEN_COORDINATOR": addresses])
+            #expect(wrong.status == 78 && wrong.error.contains("MIEN_COORDINATOR must be addresses"), "\(wrong)")
+        }
     }
 
     @Test(arguments: [["status"], ["generate", "/nonexistent", "--faces", "1"], ["dev"], ["worker"], ["coordinator"]])

@@ -1,6 +1,7 @@
 import EmbeddingFiles
 import FaceModel
 import Foundation
+import Glibc
 import Synchronization
 import Testing
 import WireProtocol
@@ -128,6 +129,26 @@ import WireProtocol
             let result = await mienCommand(["export", "people", folder.file("out"), "--coordinator", address])
             #expect(result.status == 70)
             #expect(folder.names == [])
+        }
+    }
+
+    /// As by a disk in the network whose answer was lost, so that it was asked again.
+    @Test func aFileThatHasItsNameAlreadyIsInPlace() async throws {
+        try await withFaces(10) { cluster, address, folder in
+            let (parent, path) = (folder.path, folder.file("people.jsonl"))
+            cluster.change { state in
+                state.beforeAnswer = { request in
+                    guard case .listFaces = request else { return }
+                    for name in (try? FileManager.default.contentsOfDirectory(atPath: parent)) ?? [] {
+                        _ = link("\(parent)/\(name)", path)
+                    }
+                }
+            }
+            let result = await mienCommand(["export", "people", path, "--coordinator", address])
+            #expect(result.status == 0, "\(result)")
+            #expect(folder.names == ["people.jsonl"])
+            let lineCount = try folder.text("people.jsonl").split(separator: "\n").count
+            #expect(lineCount == 10)
         }
     }
 

@@ -106,6 +106,23 @@ import WireProtocol
         }
     }
 
+    /// Another has its name: what is listed so far is of none that is there.
+    @Test func aListOfACollectionThatIsReplacedMeanwhileIsANo() async throws {
+        try await withFaces { cluster, common in
+            cluster.change { state in
+                let face = state.faces["people"]?[FaceID(high: 0, low: 1)]
+                for number in 31...1100 { state.faces["people"]?[FaceID(high: 0, low: UInt64(number))] = face }
+                state.beforeAnswer = { [weak cluster] request in
+                    guard case .listFaces(let page) = request, page.after != nil else { return }
+                    cluster?.change { $0.collectionIDs["people"] = CollectionID(high: 7, low: 7) }
+                }
+            }
+            let all = await mienCommand(["face", "list"] + common + ["--all", "--json"])
+            #expect(all.status == 1 && all.outputLines.count == 1000, "\(all.error)")
+            #expect(all.error.contains("the collection was deleted"), "\(all.error)")
+        }
+    }
+
     @Test func deletedFacesAreGone() async throws {
         try await withFaces { cluster, common in
             let result = await mienCommand(["face", "delete"] + common + [id(1), id(2)])

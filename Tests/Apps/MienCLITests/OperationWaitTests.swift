@@ -25,19 +25,45 @@ struct OperationWaitTests {
             cluster.change { state in
                 state.begun = running
                 state.operations = [done]
-                state.failingLooks = 1
+                state.failingLooks = 2
             }
+            let warning = "mien: warning: the coordinator is stopping; it is asked again, for five minutes at most"
             let result = await mienCommand(wait + [address])
             #expect(result.status == 0, "\(result)")
+            // Of those one after the other once.
+            let told = result.error.split(separator: "\n").filter { $0 == warning }
+            #expect(told.count == 1, "\(result)")
             #expect(result.output.contains("drain of 127.0.0.1:7401, done"), "\(result)")
             #expect(cluster.current.failingLooks == 0)
             cluster.change { $0.failingLooks = 1 }
             let watched = await mienCommand(["operations", "--watch", "--coordinator", address])
             #expect(watched.status == 0 && watched.output.contains("drain of 127.0.0.1:7401, done"), "\(watched)")
+            #expect(watched.error == warning + "\n")
         }
     }
 
-    /// The wait is over, and not the operation: who goes on with what comes after it has to know.
+    /// Asked again, it would say the same.
+    @Test func aLookThatNeverSucceedsIsNotPassedOver() async throws {
+        let (running, done) = (drain(.running), drain(.done))
+        try await ToyCluster.run { cluster, address in
+            cluster.change { state in
+                state.begun = running
+                state.operations = [done]
+                state.lookFailure = WireStatus(.incompatibleVersion, "the coordinator is of an earlier version")
+                state.failingLooks = 1
+            }
+            let result = await mienCommand(wait + [address])
+            #expect(result.status == 69 && result.output.contains("It goes on by itself"), "\(result)")
+            #expect(result.error.contains("but what has begun goes on"), "\(result)")
+            #expect(result.error.contains("of an earlier version"), "\(result)")
+            cluster.change { $0.failingLooks = 1 }
+            let watched = await mienCommand(["operations", "--watch", "--coordinator", address])
+            #expect(watched.status == 69 && watched.output.isEmpty, "\(watched)")
+            #expect(watched.error == "mien: the coordinator is of an earlier version\n", "\(watched)")
+        }
+    }
+
+    /// The wait is over, and perhaps not the operation: who goes on with what comes after it has to know.
     @Test(arguments: [false, true])
     func anOperationThatCannotBeWaitedForIsShown(isJSON: Bool) async throws {
         let running = drain(.running)
@@ -46,8 +72,8 @@ struct OperationWaitTests {
             let result = await mienCommand(wait + [address] + (isJSON ? ["--json"] : []))
             #expect(result.status == 1, "\(result)")
             #expect(result.output.contains("\(running.id)"), "\(result)")
-            #expect(isJSON || result.output.contains("It goes on by itself"), "\(result)")
-            #expect(result.error.contains("but what has begun goes on"), "\(result)")
+            #expect(!result.output.contains("It goes on by itself"), "\(result)")
+            #expect(result.error.contains("whether what has begun goes on 'mien operations --all' shows"), "\(result)")
             #expect(result.error.contains("the operation \(running.id) is not listed any more"), "\(result)")
         }
     }

@@ -114,6 +114,7 @@ final class ToyCluster: RequestHandler {
         var begun: OperationDescription?
         /// Looks at operations that fail before the first that is answered.
         var failingLooks = 0
+        var lookFailure = WireStatus(.unavailable, "the coordinator is stopping")
         /// Pages of faces that fail before the first that is answered.
         var failingPages = 0
         /// What is told that each would do.
@@ -311,7 +312,7 @@ final class ToyCluster: RequestHandler {
         case .listOperations:
             if state.failingLooks > 0 {
                 state.failingLooks -= 1
-                throw WireStatus(.unavailable, "the coordinator is stopping")
+                throw state.lookFailure
             }
             return OperationList(operations: state.operations)
         case .changeOperation(let message):

@@ -49,11 +49,12 @@ struct CallAttemptsTests {
             times.append(attempts.connectTime(elapsed: .seconds(elapsed)))
             _ = attempts.next(after: unreached, elapsed: .seconds(elapsed), spread: 1)
         }
-        let (two, third) = (Duration.seconds(2), Duration.seconds(1) / 3)
-        #expect(times == [two, two, nil, third])
+        let (two, half) = (Duration.seconds(2), Duration.milliseconds(500))
+        #expect(times == [two, two, nil, half], "a third of a second would be too little")
         let alone = CallAttempts(peerCount: 1, timeout: .seconds(6), retryDuration: .zero)
         #expect(alone.connectTime(elapsed: .zero) == nil)
         let late = CallAttempts(peerCount: 2, timeout: .seconds(1), retryDuration: .zero)
+        #expect(late.connectTime(elapsed: .milliseconds(700)) == Duration.milliseconds(300))
         #expect(late.connectTime(elapsed: two) == Duration.zero)
     }
 

@@ -49,19 +49,20 @@ struct PeerLinkStateMachineTests {
     }
 
     /// Whoever has others to ask goes by it.
-    @Test func aFailureIsKnownUntilAConnectionStands() {
+    @Test func aFailureIsKnownForHalfAMinuteOrUntilAConnectionStands() {
         var machine = Machine()
         let isConnectedAtFirst = machine.isConnected { _ in true }
-        #expect(!isConnectedAtFirst && !machine.hasFailed)
+        #expect(!isConnectedAtFirst && !machine.hasFailed(now: at(0)))
         _ = machine.connectionWanted(now: at(0)) { _ in true }
-        #expect(!machine.hasFailed)
+        #expect(!machine.hasFailed(now: at(0)))
         _ = machine.attemptEnded(.failure(refused), now: at(0))
         _ = machine.connectionWanted(now: at(50)) { _ in true }
         let isConnectedMeanwhile = machine.isConnected { _ in true }
-        #expect(!isConnectedMeanwhile && machine.hasFailed)
+        #expect(!isConnectedMeanwhile && machine.hasFailed(now: at(50)))
+        #expect(machine.hasFailed(now: at(29_999)) && !machine.hasFailed(now: at(30_000)))
         _ = machine.attemptEnded(.success("a"), now: at(51))
         let (isConnected, isOpen) = (machine.isConnected { _ in true }, machine.isConnected { _ in false })
-        #expect(isConnected && !isOpen && !machine.hasFailed)
+        #expect(isConnected && !isOpen && !machine.hasFailed(now: at(51)))
     }
 
     @Test func whoWaitsTooLateLearnsTheEndAtOnce() {

@@ -98,17 +98,20 @@ final class RawPeer: Sendable {
 
     /// Frames until as many have come.
     func readFrames(_ count: Int) async throws -> [Frame] {
-        try await Self.offThread {
-            var decoder = FrameDecoder(payloadLimit: 64 << 20, isOpen: true)
-            var frames: [Frame] = []
-            while frames.count < count, let piece = try self.readNow() {
-                decoder.feed(ByteBuffer(bytes: piece))
-                while let event = try decoder.next() {
-                    if case .frame(let frame) = event { frames.append(frame) }
-                }
+        try await Self.offThread { try self.readFramesNow { $0.count >= count } }
+    }
+
+    /// Frames until those that have come are enough, or the other side has closed.
+    func readFramesNow(until areEnough: ([Frame]) -> Bool) throws -> [Frame] {
+        var decoder = FrameDecoder(payloadLimit: 64 << 20, isOpen: true)
+        var frames: [Frame] = []
+        while !areEnough(frames), let piece = try readNow() {
+            decoder.feed(ByteBuffer(bytes: piece))
+            while let event = try decoder.next() {
+                if case .frame(let frame) = event { frames.append(frame) }
             }
-            return frames
         }
+        return frames
     }
 
     /// The next bytes; nil when the other side has closed.

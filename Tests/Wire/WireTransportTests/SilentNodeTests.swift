@@ -79,6 +79,25 @@ struct SilentNodeTests {
         #expect(status?.message.contains("no sign of life") == true)
     }
 
+    /// One that is there answers pings until its calls have ended.
+    @Test(arguments: [false, true])
+    func aNodeThatFallsSilentWhileItStopsIsGivenUp(hasSilenceLimit: Bool) async throws {
+        let goAway = try Fixture.frame(GoAway(), stream: 0)
+        let connection = try await Self.connectToSilentNode(
+            keepAlive: hasSilenceLimit ? .seconds(60) : .milliseconds(60),
+            silenceLimit: hasSilenceLimit ? .milliseconds(60) : nil
+        ) { peer in
+            _ = try? peer.readFramesNow { frames in frames.contains { $0.header.type == .listCollections } }
+            try? peer.sendNow(goAway)
+            while let bytes = try? peer.readNow(), !bytes.isEmpty {}
+        }
+        let status = await Fixture.status { () async throws(WireStatus) in
+            try await connection.call(ListCollections(), deadline: Fixture.soon)
+        }
+        #expect(status?.code == .unavailable)
+        #expect(status?.message.contains("no sign of life") == true, "\(String(describing: status))")
+    }
+
     /// It is at work, however long a call takes.
     @Test func aNodeThatAnswersPingsIsWaitedFor() async throws {
         let held = HeldCalls()

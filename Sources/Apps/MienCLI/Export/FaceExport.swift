@@ -62,14 +62,24 @@ struct ExportPlace {
     }
 
     private func giveName() throws(CommandFailure) {
-        if unsafe link(partial, path) == 0 {
+        let code = unsafe link(partial, path) == 0 ? 0 : errno
+        if code == 0 || (code == EEXIST && isNamed) {
             _ = unsafe unlink(partial)
             return
         }
-        if errno == EEXIST { throw takenFailure }
+        if code == EEXIST { throw takenFailure }
         // No folder has two names, and no file on some disks. A folder replaces nothing but an empty one.
         try checkIsFree()
         guard unsafe rename(partial, path) == 0 else { throw .fileSystem(path, "put in place") }
+    }
+
+    /// Whether the path is a name of what was written: a disk in the network that has given it refuses to give it
+    /// again, which it is asked to where its answer was lost.
+    private var isNamed: Bool {
+        var written = stat()
+        var named = stat()
+        guard unsafe lstat(partial, &written) == 0, unsafe lstat(path, &named) == 0 else { return false }
+        return written.st_nlink == 2 && written.st_dev == named.st_dev && written.st_ino == named.st_ino
     }
 
     /// Takes away what was written.

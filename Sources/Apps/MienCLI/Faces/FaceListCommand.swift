@@ -13,7 +13,8 @@ struct FaceListCommand: ConsoleCommand {
               mien face list people --limit 5
 
             With --json, one line for each face. A warning tells of faces that were given up. A list that was cut off \
-            ends with another status than 0; in a pipe of bash only 'set -o pipefail' shows that.
+            ends with another status than 0; in a pipe of bash only 'set -o pipefail' shows that. Where the collection \
+            is deleted meanwhile, and another gets its name, the status is 1.
             """
     )
 
@@ -36,7 +37,12 @@ struct FaceListCommand: ConsoleCommand {
         var pages = client.allFaces(in: name, pageLimit: min(wanted, 1000)).makeAsyncIterator()
         while listed < wanted {
             let page: [Face]?
-            do throws(MienClientError) { page = try await pages.next() } catch { throw CommandFailure(error) }
+            do throws(MienClientError) { page = try await pages.next() } catch {
+                var failure = CommandFailure(error)
+                // Pages after the first are refused so when another collection has the name.
+                if error.code == .invalidRequest, listed > 0 { failure.status = .no }
+                throw failure
+            }
             guard let page else { break }
             let faces = page.prefix(wanted - listed)
             if connection.json {

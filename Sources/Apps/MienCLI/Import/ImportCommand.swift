@@ -60,7 +60,8 @@ struct ImportCommand: ConsoleCommand {
     var fromRow = 0
     @Option(
         help: ArgumentHelp(
-            "File for every refused row, as JSON Lines; with --from-row they are added to what is there.",
+            "File for every refused row, as JSON Lines; with --from-row they are added to what is there, which may "
+                + "have some of them already.",
             valueName: "file"
         )
     )

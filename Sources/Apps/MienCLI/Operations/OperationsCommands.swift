@@ -20,7 +20,12 @@ struct OperationsCommand: ConsoleCommand {
 
     private static let shownEndedCount = 5
 
-    @Flag(help: "Show them again every second. Leave with q or Ctrl-C; without a terminal it ends when none is open.")
+    @Flag(
+        help: ArgumentHelp(
+            "Show them again every second. Leave with q or Ctrl-C; without a terminal it ends when none is open, or "
+                + "with 69 where nobody tells of them for five minutes."
+        )
+    )
     var watch = false
     @Flag(help: "Show all that have ended, too.")
     var all = false
@@ -60,7 +65,7 @@ struct OperationsCommand: ConsoleCommand {
                     shown = look.text
                     if look.operations.allSatisfy(\.state.hasEnded), look.replacements.isEmpty { return }
                 } catch {
-                    try patience.lookFailed(error)
+                    try patience.lookFailed(error, console)
                 }
                 try? await Task.sleep(for: .seconds(1))
             }

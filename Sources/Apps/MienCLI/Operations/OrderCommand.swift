@@ -16,8 +16,8 @@ protocol OrderCommand: ConsoleCommand {
 struct OrderOptions: ParsableArguments {
     @Flag(
         help: ArgumentHelp(
-            "Wait until the operation has ended; ends with 1 when it was cancelled. Where nobody tells how far it is "
-                + "for five minutes, ends with 69; the operation goes on."
+            "Wait until the operation has ended; ends with 1 when it was cancelled, or is not listed any more. Where "
+                + "nobody tells how far it is for five minutes, ends with 69; the operation goes on."
         )
     )
     var wait = false
@@ -61,10 +61,13 @@ extension OrderCommand {
                     try await OperationWait.wait(for: &operations[index], client, console)
                 }
             } catch {
-                show(operations, of: requests.count, in: cluster, console)
+                let isUnlisted = error.status == .no
+                show(operations, of: requests.count, in: cluster, saysTheyGoOn: !isUnlisted, console)
                 throw CommandFailure(
                     error.status,
-                    "the wait is over, but what has begun goes on; 'mien operations' shows how far it is\n"
+                    (isUnlisted
+                        ? "the wait is over; whether what has begun goes on 'mien operations --all' shows\n"
+                        : "the wait is over, but what has begun goes on; 'mien operations' shows how far it is\n")
                         + error.message
                 )
             }
@@ -73,11 +76,14 @@ extension OrderCommand {
         if order.wait, operations.contains(where: { $0.state == .cancelled }) { throw CommandFailure(.no) }
     }
 
-    /// - Parameter count: that were asked for: as JSON one is an object, several are an array.
+    /// - Parameters:
+    ///   - count: that were asked for: as JSON one is an object, several are an array.
+    ///   - saysTheyGoOn: whether it is known that those that have not ended do.
     private func show(
         _ operations: [OperationInfo],
         of count: Int,
         in cluster: ClusterInfo,
+        saysTheyGoOn: Bool = true,
         _ console: Console
     ) {
         if connection.json {
@@ -90,7 +96,7 @@ extension OrderCommand {
             console.writeOutput("It is paused; 'mien operation resume \(operation.id)' lets it go on.\n")
         }
         let openCount = operations.count { !$0.state.hasEnded && $0.state != .paused }
-        if openCount > 0 {
+        if openCount > 0, saysTheyGoOn {
             console.writeOutput(
                 openCount == 1
                     ? "It goes on by itself; 'mien operations --watch' shows how far it is.\n"
@@ -109,7 +115,7 @@ enum OperationWait {
     private static let missingLookCount = 8
 
     /// - Parameter operation: becomes what is known of it last, also where this throws.
-    /// - Throws: why nobody tells how far it is.
+    /// - Throws: why nobody tells how far it is; ``ExitStatus/no`` where it is not listed any more.
     static func wait(
         for operation: inout OperationInfo,
         _ client: MienClient,
@@ -133,7 +139,8 @@ enum OperationWait {
             do throws(CommandFailure) {
                 operations = try await calling { () async throws(MienClientError) in try await client.operations() }
             } catch {
-                try patience.lookFailed(error)
+                progress.clear()
+                try patience.lookFailed(error, console)
                 pause = intervalOfFailures
                 continue
             }

@@ -119,17 +119,18 @@ struct ConnectionOptions: ParsableArguments {
     private func addresses(_ environment: [String: String]) throws(CommandFailure) -> [MienClient.Address] {
         if !coordinators.isEmpty { return coordinators }
         guard let text = environment[Self.addressVariable], !text.isEmpty else { return [Self.defaultAddress] }
+        let failure = CommandFailure(
+            .configuration,
+            "\(Self.addressVariable) must be addresses such as 127.0.0.1:7400, separated by commas"
+        )
         var addresses: [MienClient.Address] = []
         for part in text.split(separator: ",") {
             let word = part.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed()
-            guard let address = MienClient.Address(String(word)) else {
-                throw CommandFailure(
-                    .configuration,
-                    "\(Self.addressVariable) must be addresses such as 127.0.0.1:7400, separated by commas"
-                )
-            }
+            if word.isEmpty { continue }
+            guard let address = MienClient.Address(String(word)) else { throw failure }
             addresses.append(address)
         }
+        guard !addresses.isEmpty else { throw failure }
         return addresses
     }
 }

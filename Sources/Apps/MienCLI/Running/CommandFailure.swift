@@ -20,6 +20,8 @@ struct CommandFailure: Error, Equatable {
     var status: ExitStatus
     /// One sentence, or a line for each problem; empty when everything has been said.
     var message: String
+    /// Whether what is unavailable may be there later; not where that takes another version of one of the two sides.
+    var mayPass = true
 
     init(_ status: ExitStatus, _ message: String = "") {
         self.status = status
@@ -40,6 +42,7 @@ struct CommandFailure: Error, Equatable {
             default: .internalError
             }
         message = CommandWords.translated(error.message)
+        mayPass = error.code != .incompatibleVersion
     }
 
     init(_ error: EmbeddingFileError) {

@@ -8,10 +8,20 @@ struct Patience {
 
     mutating func lookSucceeded() { failingSince = nil }
 
+    /// Warns of the first of those that fail one after the other.
+    ///
     /// - Throws: the failure, where it does not pass, or has not for five minutes.
-    mutating func lookFailed(_ failure: CommandFailure, now: ContinuousClock.Instant = .now) throws(CommandFailure) {
+    mutating func lookFailed(
+        _ failure: CommandFailure,
+        _ console: Console,
+        now: ContinuousClock.Instant = .now
+    ) throws(CommandFailure) {
+        let isTold = failingSince != nil
         let since = failingSince ?? now
         failingSince = since
-        guard failure.status == .unavailable, !Task.isCancelled, now - since < Self.limit else { throw failure }
+        guard failure.status == .unavailable, failure.mayPass, !Task.isCancelled, now - since < Self.limit else {
+            throw failure
+        }
+        if !isTold { console.warn("\(failure.message); it is asked again, for five minutes at most") }
     }
 }

@@ -15,6 +15,8 @@ package struct CallAttempts: Sendable {
     package static let spread = 0.75...1.25
     private static let shortestPause = Duration.milliseconds(50)
     private static let longestPause = Duration.seconds(2)
+    /// In less no connection may come about to a coordinator that is well but far, or busy.
+    private static let shortestConnectTime = Duration.milliseconds(500)
 
     private let peerCount: Int
     private let timeout: Duration
@@ -46,10 +48,12 @@ package struct CallAttempts: Sendable {
     }
 
     /// How long the attempt under way may wait for a connection: what is left of the call's time, divided by the
-    /// coordinators that its round has left. Nil for the last one of a round, which may take all of it.
+    /// coordinators that its round has left; half a second at least, as far as so much is left. Nil for the last one of
+    /// a round, which may take all of it.
     package func connectTime(elapsed: Duration) -> Duration? {
         let leftCount = peerCount - failureCount % peerCount
-        return leftCount > 1 ? max(.zero, timeout - elapsed) / leftCount : nil
+        let left = max(.zero, timeout - elapsed)
+        return leftCount > 1 ? max(left / leftCount, min(Self.shortestConnectTime, left)) : nil
     }
 
     /// The attempt under way has failed.

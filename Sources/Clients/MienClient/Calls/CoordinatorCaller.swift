@@ -144,7 +144,7 @@ struct CoordinatorCaller: Sendable {
 
     /// Has later calls begin at another coordinator where a call's time passed with this one, or its caller would wait
     /// no longer. Where there is a connection the cluster may only be slow: then none takes its place that could not be
-    /// reached when that was last tried.
+    /// reached when that was last tried, until half a minute has passed since.
     private func passOn(from number: Int, after failure: WireStatus) {
         let isConnected = peers[number].isConnected
         guard failure.code == .deadlineExceeded || (failure.code == .cancelled && !isConnected) else { return }

@@ -60,16 +60,25 @@ package final class OutputFile {
 
     /// Writes what is buffered, makes the file durable and closes it; no other call may follow.
     ///
-    /// What is no file on a disk that can be written (a pipe, `/dev/null`) is not durable, and that is no failure.
+    /// What is no regular file (a pipe, `/dev/null`) cannot be made durable, and that is no failure.
     package func finish() throws(EmbeddingFileError) {
         try flush()
-        guard fsync(descriptor) == 0 || errno == EINVAL || errno == EROFS else {
-            throw .writeFailed(path: path, errno: errno)
+        let code = fsync(descriptor) == 0 ? 0 : errno
+        guard code == 0 || ((code == EINVAL || code == EROFS) && !isRegular) else {
+            throw .writeFailed(path: path, errno: code)
         }
         let closed = close(descriptor)
         descriptor = -1
         guard closed == 0 else { throw .writeFailed(path: path, errno: errno) }
     }
+
+    /// True also where that cannot be told.
+    private var isRegular: Bool {
+        var status = stat()
+        return unsafe fstat(descriptor, &status) != 0 || Self.isRegular(status)
+    }
+
+    private static func isRegular(_ status: stat) -> Bool { status.st_mode & S_IFMT == S_IFREG }
 
     /// Writes what is buffered. After a failure it stays so, and half of it is not left in the file.
     package func flush() throws(EmbeddingFileError) {
@@ -96,7 +105,7 @@ package final class OutputFile {
     /// Takes away what was written last: half a line would become one with whatever is written behind it later.
     private func takeBack(_ byteCount: Int) {
         var status = stat()
-        guard byteCount > 0, unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+        guard byteCount > 0, unsafe fstat(descriptor, &status) == 0, Self.isRegular(status),
             lseek(descriptor, 0, SEEK_CUR) == status.st_size
         else { return }
         let end = status.st_size - off_t(byteCount)

@@ -222,9 +222,17 @@ final class ClientConnectionHandler: ChannelInboundHandler {
             isPingUnanswered = false
         } else if isPingUnanswered {
             giveUp()
-        } else if case .open = state, let frame = try? Frame.encode(Ping(), stream: 0, payloadLimit: .max) {
+        } else if answersPings, let frame = try? Frame.encode(Ping(), stream: 0, payloadLimit: .max) {
             isPingUnanswered = true
             write(frame)
+        }
+    }
+
+    /// Whether a peer that is there answers pings: it does also while it stops.
+    private var answersPings: Bool {
+        switch state {
+        case .open, .draining: true
+        case .awaitingHelloReply, .closed: false
         }
     }
 
@@ -247,7 +255,7 @@ final class ClientConnectionHandler: ChannelInboundHandler {
     /// The peer has let a call's time pass without a word, or much of it: it is asked whether it is there. Bytes that
     /// still wait to be sent explain its silence.
     private func askForSign(within time: TimeAmount = ClientConnectionHandler.suspicion) {
-        guard suspicionTimer == nil, case .open = state, let context,
+        guard suspicionTimer == nil, answersPings, let context,
             let frame = try? Frame.encode(Ping(), stream: 0, payloadLimit: .max),
             (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 == 0
         else { return }

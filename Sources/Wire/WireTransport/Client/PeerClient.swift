@@ -50,8 +50,8 @@ package final class PeerClient: Sendable {
     /// Whether a call would go out at once.
     package var isConnected: Bool { machine.withLock { $0.isConnected { $0.isOpen } } }
 
-    /// Whether the last attempt to connect failed.
-    package var hasFailed: Bool { machine.withLock { $0.hasFailed } }
+    /// Whether the last attempt to connect failed, less than half a minute ago.
+    package var hasFailed: Bool { machine.withLock { $0.hasFailed(now: .now()) } }
 
     /// As ``WireConnection/call(_:deadline:holding:admittedBy:)``; connects first when there is no connection.
     ///

@@ -27,11 +27,13 @@ package struct PeerLinkStateMachine<Connection, Waiter> {
 
     private var state = State.idle
     private var failureCount = 0
+    /// When the last attempt failed; nil where it did not.
+    private var failedAt: NIODeadline?
 
     package init() {}
 
-    /// Whether the last attempt failed; none that is under way counts.
-    package var hasFailed: Bool { failureCount > 0 }
+    /// Whether the last attempt failed, less than half a minute ago; none that is under way counts.
+    package func hasFailed(now: NIODeadline) -> Bool { failedAt.map { now < $0 + Self.failureMemory } ?? false }
 
     /// Whether a call would go out at once.
     package func isConnected(_ isOpen: (Connection) -> Bool) -> Bool {
@@ -40,6 +42,8 @@ package struct PeerLinkStateMachine<Connection, Waiter> {
 
     static var shortestRest: TimeAmount { .milliseconds(50) }
     static var longestRest: TimeAmount { .milliseconds(500) }
+    /// A peer that is back since would not be tried otherwise by those who have another.
+    static var failureMemory: TimeAmount { .seconds(30) }
     static var closedStatus: WireStatus { WireStatus(.unavailable, "this side closed its connection to the peer") }
 
     /// A call wants the connection.
@@ -93,10 +97,12 @@ package struct PeerLinkStateMachine<Connection, Waiter> {
         switch result {
         case .success(let connection):
             failureCount = 0
+            failedAt = nil
             state = .connected(connection)
         case .failure(let status):
             let doublings = min(failureCount, 16)
             failureCount += 1
+            failedAt = now
             let rest = min(Self.shortestRest * (1 << doublings), Self.longestRest)
             state = .resting(until: now + rest, status)
         }
