@@ -15,11 +15,13 @@ extension ClusterController {
     /// How often a change is tried that the store cannot write: it is opened anew before the second time.
     static let failedCommitLimit = 2
 
-    func noteCommitEnd(_ end: CommitEnd) {
+    /// - Parameter began: when the commit began, by ``now``.
+    func noteCommitEnd(_ end: CommitEnd, began: Duration) {
         let now = now
         switch end {
         case .made:
-            if state.withLock({ $0.failedCommits.succeeded() }) { logger.notice("the metadata store writes again") }
+            guard state.withLock({ $0.failedCommits.succeeded(began: began) }) else { return }
+            logger.notice("the metadata store writes again")
         case .unknown(let reason):
             logger.warning("it is not known whether the metadata was changed", metadata: ["reason": "\(reason)"])
         case .failed(let reason):

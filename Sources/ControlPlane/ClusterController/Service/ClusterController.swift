@@ -404,17 +404,17 @@ package final class ClusterController: Sendable {
                 try await reloadAfterCommit()
             } catch {
                 // Nobody else changes such a store, and so finds out when it can be read again.
-                if store.isExclusive { noteCommitEnd(.failed(reason: reason)) }
+                if store.isExclusive { noteCommitEnd(.failed(reason: reason), began: began) }
                 throw error
             }
             isRead = true
             // Of a store that only this coordinator changes.
             let isUnchanged = store.isExclusive && state.withLock { $0.records.revision == revision }
             let end = isUnchanged ? CommitEnd.failed(reason: reason) : .unknown(reason: reason)
-            noteCommitEnd(end)
+            noteCommitEnd(end, began: began)
             return end
         }
-        noteCommitEnd(.made)
+        noteCommitEnd(.made, began: began)
         isRead = false
         try await reloadAfterCommit()
         isRead = true

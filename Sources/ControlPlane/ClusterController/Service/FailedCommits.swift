@@ -8,6 +8,7 @@ package struct FailedCommits: Sendable {
 
     /// What the store says, as a sentence; nil while it writes.
     package private(set) var reason: String?
+    private var failed = Duration.zero
     private var tried = Duration.zero
     private var told: Duration?
 
@@ -16,16 +17,19 @@ package struct FailedCommits: Sendable {
     /// - Returns: whether the log is to be told.
     package mutating func failed(_ reason: String, now: Duration) -> Bool {
         self.reason = reason
-        tried = now
+        (failed, tried) = (now, now)
         if let told, now - told < Self.tellingPause { return false }
         told = now
         return true
     }
 
+    /// - Parameter began: when the commit began that was made: one from before the last failure says nothing of the
+    ///   store since, however late it is heard of.
     /// - Returns: whether it is news that the store writes.
-    package mutating func succeeded() -> Bool {
-        defer { self = FailedCommits() }
-        return reason != nil
+    package mutating func succeeded(began: Duration) -> Bool {
+        guard reason != nil, began >= failed else { return false }
+        self = FailedCommits()
+        return true
     }
 
     /// Whether it is time to see whether the store writes again; then it counts as tried.
