@@ -39,6 +39,9 @@ package struct ShardMap: Sendable {
     /// Per collection, indices of the shards whose place others have taken.
     package let retired: [CollectionID: Set<UInt32>]
     private let idsByName: [String: CollectionID]
+    /// Per collection, where in ``placements`` a shard is, by its index: who asks for one shard of a thousand asks for
+    /// all of them in turn.
+    private let positions: [CollectionID: [UInt32: Int]]
 
     package init(
         epoch: Epoch,
@@ -52,7 +55,14 @@ package struct ShardMap: Sendable {
         self.epoch = epoch
         self.collections = Dictionary(collections.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         self.idsByName = Dictionary(collections.map { ($0.name, $0.id) }, uniquingKeysWith: { first, _ in first })
-        self.placements = placements.mapValues { $0.sorted { $0.range.first < $1.range.first } }
+        let ordered = placements.mapValues { $0.sorted { $0.range.first < $1.range.first } }
+        self.placements = ordered
+        self.positions = ordered.mapValues { placements in
+            Dictionary(
+                placements.enumerated().map { ($0.element.shard.index, $0.offset) },
+                uniquingKeysWith: { first, _ in first }
+            )
+        }
         self.addresses = addresses
         self.restoring = restoring
         self.lossy = lossy
@@ -68,14 +78,14 @@ package struct ShardMap: Sendable {
     /// Whether somebody who has seen these shards has seen a newer map: one of them is not there yet. What was written
     /// to a shard is in those that have taken its place, and not in those that it took the place of.
     package func isOlder(than shards: some Sequence<UInt32>, of collection: CollectionID) -> Bool {
-        let present = Set((placements[collection] ?? []).map(\.shard.index))
+        let present = positions[collection] ?? [:]
         let past = retired[collection] ?? []
-        return shards.contains { !present.contains($0) && !past.contains($0) }
+        return shards.contains { present[$0] == nil && !past.contains($0) }
     }
 
     /// Where a shard is; nil when it is nowhere.
     package func placement(of shard: ShardID) -> ShardPlacement? {
-        placements[shard.collection]?.first { $0.shard == shard }
+        positions[shard.collection]?[shard.index].flatMap { placements[shard.collection]?[$0] }
     }
 
     /// Position in `placements[collection]` of the shard that a face id belongs to; nil for an unknown collection.

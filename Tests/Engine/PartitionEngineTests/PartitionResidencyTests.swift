@@ -143,6 +143,45 @@ extension PartitionResidencyTests {
         #expect(pages > 0 && pages < 32 && size > 256 * 4096, "\(pages) of \(size / 4096)")
     }
 
+    /// Faces lie in the order in which they came, and are asked for in another.
+    @Test(.enabled(if: PageCache.canBeEmptied))
+    func embeddingsThatLieApartAreReadTogether() throws {
+        let fixture = try PartitionFixture(dimension: 256)
+        var source = FaceSource(dimension: 256)
+        // Faces that follow each other by their ids lie a page apart: eight rows have one.
+        let ids = (0..<4096).map { FaceID($0 % 8 * 512 + $0 / 8) }
+        try fixture.enrol(ids, ids.map { _ in source.embedding() })
+        try fixture.partition.install(codebook: FaceSource.codebook(dimension: 256))
+        try fixture.settle()
+        let asked = (0..<100).map { FaceID($0) }
+        // Chunks are verified by that: later one row of them is read alone.
+        let expected = try fixture.partition.faces(asked, includesEmbeddings: true).map(\.embedding)
+        let size = try #require(FileManager.default.attributesOfItem(atPath: fixture.dataFile)[.size] as? Int)
+        try PageCache.emptyMapped(fixture.dataFile)
+        _ = try fixture.partition.faces(asked, includesEmbeddings: false)
+        let known = try PageCache.residentPages(fixture.dataFile, [0..<size])
+        // A read that ends when it has read 27 embeddings has begun to read those behind them.
+        var askedCount = 0
+        let failure = #expect(throws: PartitionError.self) {
+            try fixture.partition.faces(asked, includesEmbeddings: true) {
+                askedCount += 1
+                return askedCount == 2
+            }
+        }
+        guard case .stopped? = failure else {
+            Issue.record("\(String(describing: failure))")
+            return
+        }
+        var pages = 0
+        for _ in 0..<500 {
+            pages = try PageCache.residentPages(fixture.dataFile, [0..<size]) - known
+            if pages >= 60 { break }
+            usleep(10_000)
+        }
+        #expect(pages >= 60, "\(pages) pages of embeddings are in memory")
+        #expect(try fixture.partition.faces(asked, includesEmbeddings: true).map(\.embedding) == expected)
+    }
+
     /// Scans of a whole table wait for few of its pages.
     @Test(.enabled(if: PageCache.canBeEmptied))
     func whatIsScannedIsReadAhead() throws {

@@ -45,6 +45,35 @@ struct ShardMapTests {
         }
     }
 
+    @Test func shardsAreFoundByWhatTheyAreCalledWhereverTheyLieOnTheRing() throws {
+        let node = NodeID(high: 1, low: 1)
+        let ranges = HashRange.divisions(300)
+        // As after splits and merges: no index is the place on the ring, and some are of the past.
+        let placements = ranges.enumerated().map { place, range in
+            ShardPlacement(
+                shard: ShardID(collection: Self.collection.id, index: UInt32(1000 - 3 * place)),
+                range: range,
+                primary: node,
+                epoch: Epoch(UInt64(place + 1))
+            )
+        }
+        let map = ShardMap(
+            epoch: Epoch(1),
+            collections: [Self.collection],
+            placements: [Self.collection.id: placements.shuffled()],
+            addresses: [:],
+            retired: [Self.collection.id: [2]]
+        )
+        for placement in placements { #expect(map.placement(of: placement.shard) == placement) }
+        let other = CollectionID(high: 1, low: 1)
+        #expect(map.placement(of: ShardID(collection: Self.collection.id, index: 999)) == nil)
+        #expect(map.placement(of: ShardID(collection: Self.collection.id, index: 2)) == nil)
+        #expect(map.placement(of: ShardID(collection: other, index: 1000)) == nil)
+        #expect(!map.isOlder(than: placements.map(\.shard.index) + [2], of: Self.collection.id))
+        #expect(map.isOlder(than: [1000, 999] as [UInt32], of: Self.collection.id))
+        #expect(map.isOlder(than: [1000] as [UInt32], of: other))
+    }
+
     @Test func unknownCollectionsHaveNoPlacement() {
         #expect(map(shardCount: 2).placementIndex(of: FaceID.random(), in: CollectionID(high: 0, low: 0)) == nil)
         #expect(ShardMap.empty.placementIndex(of: FaceID.random(), in: Self.collection.id) == nil)

@@ -152,7 +152,7 @@ extension QueryRouter {
             group.addTask { await self.call(target, context, request) }
             group.addTask {
                 repeat {
-                    try? await Task.sleep(for: self.options.moveCheckInterval)
+                    await context.eventLoop.pause(for: self.options.moveCheckInterval)
                 } while !Task.isCancelled && !isOvertaken(self.newest(target.placement)?.placement)
                 return nil
             }

@@ -102,16 +102,20 @@ extension QueryRouter {
         graceEnd: Duration,
         _ request: @escaping @Sendable (ShardRoute) -> R
     ) async -> ReadEnd<R.Reply> {
-        let presences = Dictionary(
-            uniqueKeysWithValues: placement.group.inSync.map { ($0, source.presence(of: $0)) }
-        )
-        let warmths = Dictionary(
-            uniqueKeysWithValues: placement.group.inSync.map { ($0, source.warmth(of: placement.shard, on: $0)) }
-        )
+        // Two or three: looking through them costs less than a dictionary.
+        let copies = placement.group.inSync.map { worker in
+            (
+                worker: worker, presence: source.presence(of: worker),
+                warmth: source.warmth(of: placement.shard, on: worker)
+            )
+        }
+        func standing(of worker: NodeID) -> (worker: NodeID, presence: WorkerPresence, warmth: Double) {
+            copies.first { $0.worker == worker }!
+        }
         let (workers, delay) = choice.withLock { choice in
             (
-                choice.order(placement.group, now: .now(), warmth: { warmths[$0] ?? 1 }) {
-                    presences[$0]!.isKnownAbsent
+                choice.order(placement.group, now: .now(), warmth: { standing(of: $0).warmth }) {
+                    standing(of: $0).presence.isKnownAbsent
                 },
                 choice.hedgeDelay(placement.shard)
             )
@@ -122,7 +126,7 @@ extension QueryRouter {
                 placement,
                 worker: worker,
                 address: map.addresses[worker],
-                presence: presences[worker]!
+                presence: standing(of: worker).presence
             )
             return ShardTarget(place, end: end, graceEnd: graceEnd)
         }
@@ -147,8 +151,8 @@ extension QueryRouter {
             }
             func waitAWhile() {
                 guard round.hasMore, !context.isInTurn else { return }
-                group.addTask {
-                    try? await Task.sleep(for: delay)
+                group.addTask { [eventLoop = context.eventLoop] in
+                    await eventLoop.pause(for: delay)
                     return .waited
                 }
             }

@@ -104,18 +104,23 @@ package struct RingReader: Sendable {
                 state: try partition.state(transaction),
                 transaction: transaction.number
             )
-            var faces = ArchivedFaces(dimension: shape.dimension, precision: shape.precision)
+            var records: [(face: FaceID, record: FaceRecord)] = []
             var byteCount = 0
             for place in places {
                 guard let bytes = try unsafe transaction.value(of: partition.tables.faces, key: place.face) else {
                     throw PartitionStoreError.missing(table: "faces", key: place.face.high)
                 }
                 byteCount += bytes.count + shape.rowByteCount
-                if faces.count > 0, byteCount > byteLimit { break }
-                let record = try unsafe FaceRecord(bytes: bytes, face: place.face)
+                if !records.isEmpty, byteCount > byteLimit { break }
+                records.append((place.face, try unsafe FaceRecord(bytes: bytes, face: place.face)))
+            }
+            var faces = ArchivedFaces(dimension: shape.dimension, precision: shape.precision)
+            var ahead = RowReadAhead(records.map { $0.record.row }, of: rows)
+            for (index, (face, record)) in records.enumerated() {
+                try ahead.willRead(index, transaction)
                 let embedding = try unsafe rows.stored(record, transaction)
                 unsafe faces.append(
-                    ArchivedFaces.Row(id: place.face, version: record.version, metadata: record.metadata),
+                    ArchivedFaces.Row(id: face, version: record.version, metadata: record.metadata),
                     embedding: embedding
                 )
             }

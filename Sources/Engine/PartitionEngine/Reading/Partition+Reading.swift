@@ -21,6 +21,26 @@ extension Partition {
         }
     }
 
+    /// Faces whose records were read; their embeddings come after that.
+    private struct FoundFaces {
+        let includesEmbeddings: Bool
+        var faces: [StoredFace] = []
+        /// Of the faces; none where no embeddings are wanted.
+        private(set) var records: [FaceRecord] = []
+
+        init(includesEmbeddings: Bool) {
+            self.includesEmbeddings = includesEmbeddings
+        }
+
+        /// What reading one of them counts as.
+        var entriesPerRecord: Int { includesEmbeddings ? ReadProgress.entriesPerFace / 2 : ReadProgress.entriesPerFace }
+
+        mutating func append(_ record: FaceRecord, of id: FaceID) {
+            faces.append(StoredFace(id: id, metadata: record.metadata, version: record.version))
+            if includesEmbeddings { records.append(record) }
+        }
+    }
+
     /// The faces found among those asked for, in that order; expired faces that are still stored are among them.
     ///
     /// - Parameter shouldStop: asked every few dozen faces.
@@ -32,17 +52,15 @@ extension Partition {
     ) throws(PartitionError) -> [StoredFace] {
         do {
             return try environment.read { transaction in
-                let rows = RowReader(partition: self, state: try state(transaction), transaction: transaction.number)
-                var faces: [StoredFace] = []
+                var found = FoundFaces(includesEmbeddings: includesEmbeddings)
                 var progress = ReadProgress()
                 for id in ids {
-                    try progress.advance(by: ReadProgress.entriesPerFace, shouldStop)
+                    try progress.advance(by: found.entriesPerRecord, shouldStop)
                     guard let bytes = try unsafe tables.faceRecord(of: id, transaction) else { continue }
-                    faces.append(
-                        try unsafe storedFace(id, bytes, rows: rows, includesEmbeddings, transaction)
-                    )
+                    found.append(try unsafe FaceRecord(bytes: bytes, face: id), of: id)
                 }
-                return faces
+                try readEmbeddings(of: &found, &progress, shouldStop, transaction)
+                return found.faces
             }
         } catch {
             throw PartitionError(error)
@@ -66,8 +84,7 @@ extension Partition {
     ) throws(PartitionError) -> [StoredFace] {
         do {
             return try environment.read { transaction in
-                let rows = RowReader(partition: self, state: try state(transaction), transaction: transaction.number)
-                var faces: [StoredFace] = []
+                var found = FoundFaces(includesEmbeddings: includesEmbeddings)
                 var progress = ReadProgress()
                 var byteCount = 0
                 let range = after.map { KeyRange.from($0) } ?? .all
@@ -81,35 +98,37 @@ extension Partition {
                         try progress.advance(by: 1, shouldStop)
                         return .next
                     }
-                    try progress.advance(by: ReadProgress.entriesPerFace, shouldStop)
+                    try progress.advance(by: found.entriesPerRecord, shouldStop)
                     byteCount += unsafe entry.value.count + (includesEmbeddings ? 4 * shape.dimension : 0)
-                    if !faces.isEmpty, byteCount > byteLimit { return .stop }
-                    faces.append(
-                        try unsafe storedFace(id, entry.value, rows: rows, includesEmbeddings, transaction)
-                    )
+                    if !found.faces.isEmpty, byteCount > byteLimit { return .stop }
+                    found.append(try unsafe FaceRecord(bytes: entry.value, face: id), of: id)
                     // Otherwise the next one of few would be looked for among many, for nothing.
-                    return faces.count >= limit ? .stop : .next
+                    return found.faces.count >= limit ? .stop : .next
                 }
-                return faces
+                try readEmbeddings(of: &found, &progress, shouldStop, transaction)
+                return found.faces
             }
         } catch {
             throw PartitionError(error)
         }
     }
 
-    private func storedFace(
-        _ id: FaceID,
-        _ bytes: UnsafeRawBufferPointer,
-        rows: RowReader,
-        _ includesEmbeddings: Bool,
+    /// Reads the embeddings, where they are wanted, together from the disk as far as they are not in memory: faces lie
+    /// in the order in which they came, and are asked for in another.
+    private func readEmbeddings(
+        of found: inout FoundFaces,
+        _ progress: inout ReadProgress,
+        _ shouldStop: () -> Bool,
         _ transaction: borrowing ReadTransaction
-    ) throws -> StoredFace {
-        let record = try unsafe FaceRecord(bytes: bytes, face: id)
-        var face = StoredFace(id: id, metadata: record.metadata, version: record.version)
-        if includesEmbeddings {
+    ) throws {
+        guard found.includesEmbeddings, !found.records.isEmpty else { return }
+        let rows = RowReader(partition: self, state: try state(transaction), transaction: transaction.number)
+        var ahead = RowReadAhead(found.records.map(\.row), of: rows)
+        for (index, record) in found.records.enumerated() {
+            try progress.advance(by: ReadProgress.entriesPerFace - found.entriesPerRecord, shouldStop)
+            try ahead.willRead(index, transaction)
             let stored = try unsafe rows.stored(record, transaction)
-            face.embedding = unsafe rows.shape.floats(stored.baseAddress!, count: 1)
+            found.faces[index].embedding = unsafe rows.shape.floats(stored.baseAddress!, count: 1)
         }
-        return face
     }
 }

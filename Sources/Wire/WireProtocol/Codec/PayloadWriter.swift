@@ -27,6 +27,14 @@ package struct PayloadWriter {
 
     package var payloadByteCount: Int { buffer.writerIndex - start }
 
+    /// Hands over the buffer, of which the writer keeps nothing: whoever changes a byte of one that has two owners
+    /// copies all of it first.
+    package mutating func take() -> ByteBuffer {
+        var taken = ByteBuffer()
+        swap(&taken, &buffer)
+        return taken
+    }
+
     /// Fields that a message got at its end after the first revision of version 1, the last that are written.
     ///
     /// - SeeAlso: ``PayloadReader/later(_:_:)``.

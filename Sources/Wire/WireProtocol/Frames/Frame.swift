@@ -64,7 +64,7 @@ package struct Frame: Hashable, Sendable {
                     + "\(payloadLimit); ask for or send less at a time"
             )
         }
-        var buffer = writer.buffer
+        var buffer = writer.take()
         trace?.write(to: &buffer, at: FrameHeader.byteCount)
         FrameHeader(
             payloadByteCount: byteCount,

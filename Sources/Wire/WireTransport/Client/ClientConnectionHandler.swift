@@ -48,6 +48,7 @@ final class ClientConnectionHandler: ChannelInboundHandler {
     private var calls: [UInt64: Call] = [:]
     private var streamLimit = 0
     private var context: ChannelHandlerContext?
+    private var flushTurn = FlushTurn()
     private var helloTimer: Scheduled<Void>?
     private var keepAliveTimer: RepeatedTask?
     private var hasReadSinceCheck = false
@@ -153,7 +154,15 @@ final class ClientConnectionHandler: ChannelInboundHandler {
             written.futureResult.whenComplete { _ in withExtendedLifetime(share) {} }
             promise = written
         }
-        context.writeAndFlush(wrapOutboundOut(frame), promise: promise)
+        context.write(wrapOutboundOut(frame), promise: promise)
+        guard flushTurn.written() else { return }
+        context.flush()
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.eventLoop.execute { bound.value.endFlushTurn() }
+    }
+
+    private func endFlushTurn() {
+        if flushTurn.end() { context?.flush() }
     }
 
     // MARK: Life of the channel
@@ -255,8 +264,10 @@ final class ClientConnectionHandler: ChannelInboundHandler {
     /// The peer has let a call's time pass without a word, or much of it: it is asked whether it is there. Bytes that
     /// still wait to be sent explain its silence.
     private func askForSign(within time: TimeAmount = ClientConnectionHandler.suspicion) {
-        guard suspicionTimer == nil, answersPings, let context,
-            let frame = try? Frame.encode(Ping(), stream: 0, payloadLimit: .max),
+        guard suspicionTimer == nil, answersPings, let context else { return }
+        // What waits for the end of this turn alone explains nothing.
+        context.flush()
+        guard let frame = try? Frame.encode(Ping(), stream: 0, payloadLimit: .max),
             (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 == 0
         else { return }
         let asked = NIODeadline.now()

@@ -33,6 +33,8 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
 
     private var isReading = false
     private var hasUnflushed = false
+    /// Of what is sent while nothing is read.
+    private var flushTurn = FlushTurn()
     private var isReadWanted = false
     /// Of the large payload that is not whole, as ``ServerConnections`` counts it; 0 when there is none.
     private var countedByteCount = 0
@@ -324,7 +326,17 @@ final class ServerConnectionHandler: ChannelDuplexHandler {
             promise = written
         }
         context.write(wrapOutboundOut(frame), promise: promise)
-        if isReading { hasUnflushed = true } else { context.flush() }
+        if isReading {
+            hasUnflushed = true
+        } else if flushTurn.written() {
+            context.flush()
+            let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+            context.eventLoop.execute { bound.value.endFlushTurn() }
+        }
+    }
+
+    private func endFlushTurn() {
+        if flushTurn.end() { context?.flush() }
     }
 
     /// Sends the answer of a request under way.
