@@ -60,11 +60,7 @@ extension MienClient {
         let meant: CollectionID
         if let id {
             guard let known = CollectionID(id) else {
-                throw MienClientError(
-                    code: .notFound,
-                    message: "'\(id.prefix(64))' is no collection's identity.",
-                    hasNoEffect: true
-                )
+                throw .withoutEffect(.notFound, "'\(id.prefix(64))' is no collection's identity.")
             }
             meant = known
         } else {

@@ -21,11 +21,7 @@ extension MienClient {
         key: WriteKey? = nil
     ) async throws(MienClientError) -> EnrolmentReceipt {
         guard faces.count == embeddings.count else {
-            throw MienClientError(
-                code: .invalidRequest,
-                message: "\(faces.count) faces were given with \(embeddings.count) embeddings",
-                hasNoEffect: true
-            )
+            throw .withoutEffect(.invalidRequest, "\(faces.count) faces were given with \(embeddings.count) embeddings")
         }
         let reply = try await caller.call(
             EnrolFaces(
@@ -163,11 +159,10 @@ public struct FacePages: AsyncSequence, Sendable {
                 )
                 // Places on the ring are of one collection: of another some faces would come twice, and others never.
                 guard collectionID == nil || page.collectionID == nil || page.collectionID == collectionID else {
-                    throw MienClientError(
-                        code: .invalidRequest,
-                        message: "the collection '\(pages.collection)' that was being listed was deleted, and another "
-                            + "has its name: begin again",
-                        hasNoEffect: true
+                    throw .withoutEffect(
+                        .invalidRequest,
+                        "the collection '\(pages.collection)' that was being listed was deleted, and another "
+                            + "has its name: begin again"
                     )
                 }
                 collectionID = collectionID ?? page.collectionID

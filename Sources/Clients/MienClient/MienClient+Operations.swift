@@ -22,10 +22,9 @@ extension MienClient {
         var fingerprint: UInt64 = 0
         if let plan {
             guard let number = OperationPlanInfo.fingerprint(plan) else {
-                throw MienClientError(
-                    code: .invalidRequest,
-                    message: "'\(plan.prefix(64))' is no plan's identity: 'mien plan' shows it.",
-                    hasNoEffect: true
+                throw .withoutEffect(
+                    .invalidRequest,
+                    "'\(plan.prefix(64))' is no plan's identity: 'mien plan' shows it."
                 )
             }
             fingerprint = number
@@ -152,11 +151,10 @@ extension MienClient {
         var request = RecoverShard(collection: collection, shardIndex: try ShardNumber.wire(shard), isPlan: isPlan)
         if let confirmed {
             guard let epoch = confirmed.epoch else {
-                throw MienClientError(
-                    code: .incompatibleVersion,
-                    message: "The coordinator that told what would come of it is of an earlier version, and would not "
-                        + "look at what was confirmed; bring it up to date first.",
-                    hasNoEffect: true
+                throw .withoutEffect(
+                    .incompatibleVersion,
+                    "The coordinator that told what would come of it is of an earlier version, and would not "
+                        + "look at what was confirmed; bring it up to date first."
                 )
             }
             request.confirmed = RecoverShard.Confirmation(epoch: epoch, primary: nil, sequence: 0)
@@ -195,11 +193,7 @@ extension MienClient {
 
     private static func worker(_ id: String) throws(MienClientError) -> NodeID {
         guard let worker = NodeID(id) else {
-            throw MienClientError(
-                code: .notFound,
-                message: "'\(id.prefix(64))' is no worker's identity.",
-                hasNoEffect: true
-            )
+            throw .withoutEffect(.notFound, "'\(id.prefix(64))' is no worker's identity.")
         }
         return worker
     }
@@ -221,11 +215,7 @@ extension MienClient {
         _ verb: ChangeOperation.Verb
     ) async throws(MienClientError) -> OperationInfo {
         guard let id = OperationID(id) else {
-            throw MienClientError(
-                code: .notFound,
-                message: "'\(id.prefix(64))' is no operation's identity.",
-                hasNoEffect: true
-            )
+            throw .withoutEffect(.notFound, "'\(id.prefix(64))' is no operation's identity.")
         }
         return OperationInfo(try await caller.call(ChangeOperation(id: id, verb: verb)))
     }

@@ -15,6 +15,11 @@ public struct MienClientError: Error, Hashable, Sendable {
         self.hasNoEffect = hasNoEffect
     }
 
+    /// Of a call of which nothing was done, nor will be.
+    static func withoutEffect(_ code: Code, _ message: String) -> MienClientError {
+        MienClientError(code: code, message: message, hasNoEffect: true)
+    }
+
     init(_ status: WireStatus) {
         self.init(code: Code(status.code), message: status.message, hasNoEffect: status.hasNoEffect)
     }

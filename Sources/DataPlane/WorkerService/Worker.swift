@@ -191,6 +191,10 @@ package final class Worker: Service {
         let copyBytesPerSecond = UInt64(options.copyBytesPerSecond)
         let report: @Sendable () async -> WorkerReport? = { [parts] in
             await parts.reports.run {
+                let (begin, changeCount) = (ContinuousClock.now, changes.count)
+                let isStopping = parts.isStopping.isSet
+                let shared = parts.latestReport.shared(changeCount: changeCount, isStopping: isStopping, now: begin)
+                if let shared { return shared }
                 let (all, successors) = parts.replicas.content
                 let replicas = all.map { replica in
                     var report = replica.report()
@@ -213,11 +217,11 @@ package final class Worker: Service {
                     freeDiskByteCount: parts.disk.freeByteCountBesideSnapshots,
                     availableMemoryByteCount: memory.availableByteCount,
                     memory: memory.ledger,
-                    isStopping: parts.isStopping.isSet,
+                    isStopping: isStopping,
                     kernelLevel: VectorKernels.level.name,
                     activity: parts.activity(serverMetrics.activity)
                 )
-                parts.latestReport.set(report)
+                parts.latestReport.set(report, changeCount: changeCount, begin: begin)
                 return report
             }
         }
@@ -250,7 +254,7 @@ package final class Worker: Service {
                 logger: logger
             )
         }
-        changes.listen { heartbeats.beatSoon() }
+        changes.listen { isOfCounts in isOfCounts ? heartbeats.beatForCounts() : heartbeats.beatSoon() }
         parts.links.propose { (proposal: ProposeGroup) async throws(WireStatus) in
             try await heartbeats.call(proposal, timeout: ReplicationLinks.proposalTimeout)
         }
@@ -314,7 +318,8 @@ package final class Worker: Service {
                 ),
                 threads: options.threads,
                 metrics: metrics,
-                reportChanged: changes.note
+                reportChanged: changes.note,
+                countsChanged: changes.noteCounts
             ),
             logger: logger
         )
@@ -412,9 +417,11 @@ package final class Worker: Service {
     }
 
     /// What people should know although the worker may be relied on, as a sentence; nil for nothing. What it is being
-    /// given nobody has relied on yet, and a copy may take hours.
+    /// given beside all copies that there are to be nobody relies on yet, and a copy may take hours. One that stands in
+    /// for a lost copy is missed, though it may take as long: as long as the worker is not ready, nothing that asks for
+    /// that, such as a disruption budget, takes another away.
     package var readinessRemark: String? {
-        let count = replicas.all.count(where: \.isNewcomer)
+        let count = replicas.all.count(where: \.isSpare)
         guard count > 0 else { return nil }
         return "\(count) of \(replicas.count) replicas are new to this worker, and count once they have caught up."
     }
@@ -542,29 +549,31 @@ extension Worker.Parts {
     }
 }
 
-/// The last report, for whoever asks between two.
-private final class LatestReport: Sendable {
-    private let report = Mutex<WorkerReport?>(nil)
-
-    func set(_ report: WorkerReport) { self.report.withLock { $0 = report } }
-
-    @Sendable func get() -> WorkerReport? { report.withLock(\.self) }
-}
-
 /// Passes "the report has changed" from replicas and trainings to the heartbeats, which come into being after them.
 ///
 /// They are told by an event loop: a task that a lane wakes would yield to searches as the lane does.
 private final class ReportChanges: Sendable {
     private let eventLoop: any EventLoop
-    private let listener = Mutex<(@Sendable () -> Void)?>(nil)
+    private let listener = Mutex<(@Sendable (_ isOfCounts: Bool) -> Void)?>(nil)
+    private let noted = Atomic<UInt64>(0)
 
     init(on eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
-    func listen(_ listener: @escaping @Sendable () -> Void) {
+    /// How many changes were noted: what was made before the last of them may lack it.
+    var count: UInt64 { noted.load(ordering: .acquiring) }
+
+    func listen(_ listener: @escaping @Sendable (_ isOfCounts: Bool) -> Void) {
         self.listener.withLock { $0 = listener }
     }
 
-    func note() {
-        eventLoop.execute { self.listener.withLock(\.self)?() }
+    @Sendable func note() { tell(isOfCounts: false) }
+
+    /// Only how many faces there are has changed, or how far maintenance is: that may be told a quarter of a second
+    /// later.
+    @Sendable func noteCounts() { tell(isOfCounts: true) }
+
+    private func tell(isOfCounts: Bool) {
+        noted.add(1, ordering: .releasing)
+        eventLoop.execute { self.listener.withLock(\.self)?(isOfCounts) }
     }
 }

@@ -60,6 +60,11 @@ package struct PartitionOptions: Sendable {
     package var earlierReceipts = EarlierReceipts()
     /// Writes are refused while less than this is free on the disk.
     package var minimumFreeByteCount: UInt64 = 64 << 20
+    /// Once they are refused they are taken again when this is free: a quarter more, so that they are not taken and
+    /// refused in turn.
+    package var renewedFreeByteCount: UInt64 {
+        minimumFreeByteCount + min(minimumFreeByteCount / 4, .max - minimumFreeByteCount)
+    }
     /// Whether codes that lie in memory in small pages are read back into large ones when nothing else is to be done.
     package var settlesCodes = true
     /// How long deletions are remembered: as long as the oldest backup is kept, and longer.

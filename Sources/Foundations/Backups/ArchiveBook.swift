@@ -26,6 +26,9 @@ package struct ArchiveBook: Sendable {
     private var head: (name: BackupName.Volume, volume: ArchiveVolume)?
     /// The newest object of the list where that is damaged, until the next one has taken its place.
     private var damaged: BackupName.Volume?
+    /// Shards that the damaged object had, for all that is known, as long as nothing is archived of them after it: what
+    /// they begin with then does not go on from there.
+    package private(set) var lost: Set<ArchiveVolume.Shard> = []
 
     /// - Parameters:
     ///   - head: the newest volume that there is; nil for none.
@@ -50,6 +53,18 @@ package struct ArchiveBook: Sendable {
     /// Whether the next object takes the place of one that cannot be read: what does not go on from the volume before
     /// that is missing.
     package var replacesDamage: Bool { damaged != nil }
+
+    /// Takes note of all shards that there are, where the next object takes the place of one that cannot be read: that
+    /// had all of them. They may come back one by one, as their primaries answer.
+    package mutating func loseAll(of shards: [ArchiveVolume.Shard]) {
+        if replacesDamage { lost = Set(shards) }
+    }
+
+    /// Takes note of shards that a damaged object had before this list was read anew. What it has of them is not lost.
+    package mutating func lose(_ shards: Set<ArchiveVolume.Shard>) {
+        let missing = shards.filter { standing(of: $0) == nil }
+        lost.formUnion(missing)
+    }
 
     /// How far a shard is archived; nil when it is not yet.
     package func standing(of shard: ArchiveVolume.Shard) -> ArchiveVolume.Standing? {
@@ -164,5 +179,6 @@ package struct ArchiveBook: Sendable {
     package mutating func stored(_ page: Page) {
         head = (page.name, page.volume)
         damaged = nil
+        lost.subtract(page.volume.standings.map(\.shard))
     }
 }

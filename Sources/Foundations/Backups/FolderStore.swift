@@ -17,10 +17,15 @@ package final class FolderStore: BackupStore, BlockingStore {
     /// Nobody writes one object for longer.
     private static let longestWrite = 3600
 
+    private struct Lock {
+        /// Open for as long as they are locked.
+        var files: [Int32] = []
+        /// By who writes or prunes.
+        var isHeld = false
+    }
+
     package let place: String
-    private let lockFiles = Mutex<[Int32]>([])
-    /// It is held by who writes or prunes.
-    private let isHeld = Mutex(false)
+    private let held = Mutex(Lock())
     /// Folders of objects whose names are known to be on the disk.
     private let durableFolders = Mutex<Set<String>>([])
 
@@ -43,8 +48,8 @@ package final class FolderStore: BackupStore, BlockingStore {
     }
 
     deinit {
-        lockFiles.withLock { files in
-            for file in files { Glibc.close(file) }
+        held.withLock { lock in
+            for file in lock.files { Glibc.close(file) }
         }
     }
 
@@ -74,8 +79,10 @@ package final class FolderStore: BackupStore, BlockingStore {
             throw error
         }
         let taken = files
-        lockFiles.withLock { $0 += taken }
-        isHeld.withLock { $0 = use != .reading }
+        held.withLock { lock in
+            lock.files += taken
+            lock.isHeld = use != .reading
+        }
     }
 
     /// A file of the folder, open, and locked for as long as it is; made when it is missing.
@@ -100,11 +107,10 @@ package final class FolderStore: BackupStore, BlockingStore {
     }
 
     package func unlock() {
-        lockFiles.withLock { files in
-            for file in files { Glibc.close(file) }
-            files = []
+        held.withLock { lock in
+            for file in lock.files { Glibc.close(file) }
+            lock = Lock()
         }
-        isHeld.withLock { $0 = false }
     }
 
     package func put(_ name: String, _ bytes: [UInt8]) throws(BackupError) {
@@ -178,7 +184,7 @@ package final class FolderStore: BackupStore, BlockingStore {
         guard let folder = try openFolder(prefix.dropLast()) else { return }
         defer { Glibc.close(folder) }
         // Whoever has the lock writes no object again that is listed.
-        if isHeld.withLock(\.self), fsync(folder) != 0 { throw Self.failure(path, "made durable") }
+        if held.withLock(\.isHeld), fsync(folder) != 0 { throw Self.failure(path, "made durable") }
         guard let names = Self.names(in: folder) else { throw Self.failure(path, "listed") }
         for name in names where !name.hasSuffix(Self.partialSuffix) {
             var status = stat()

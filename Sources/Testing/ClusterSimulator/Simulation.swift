@@ -36,6 +36,8 @@ package struct SimulationCounts: Hashable, Sendable {
     package var crashPoints: [CrashPoint: Int] = [:]
     package var cuts = 0
     package var pauses = 0
+    /// Of coordinators.
+    package var controllerPauses = 0
     package var wipes = 0
     package var fills = 0
     /// Orders to remove something that came a second time.
@@ -82,6 +84,8 @@ package struct SimulationCounts: Hashable, Sendable {
     /// Times that shards took the place of others.
     package var successions = 0
     package var codebooks = 0
+    /// That a coordinator had fetched, and had no room for.
+    package var unstoredCodebooks = 0
     package var entries: UInt64 = 0
 
     package init() {}
@@ -112,6 +116,7 @@ package struct SimulationCounts: Hashable, Sendable {
         left.crashPoints.merge(right.crashPoints, uniquingKeysWith: +)
         left.cuts += right.cuts
         left.pauses += right.pauses
+        left.controllerPauses += right.controllerPauses
         left.wipes += right.wipes
         left.fills += right.fills
         left.lateOrders += right.lateOrders
@@ -140,6 +145,7 @@ package struct SimulationCounts: Hashable, Sendable {
         left.replicasCompared += right.replicasCompared
         left.successions += right.successions
         left.codebooks += right.codebooks
+        left.unstoredCodebooks += right.unstoredCodebooks
         left.entries += right.entries
     }
 }
@@ -224,7 +230,7 @@ package struct Simulation: Sendable {
             { $0.rebalanceTime = .zero },
             { $0.faceLimit = 0 },
             { $0.upheavalInterval = nil }, { $0.fillInterval = nil }, { $0.pauseInterval = nil },
-            { $0.cutInterval = nil },
+            { $0.controllerPauseInterval = nil }, { $0.cutInterval = nil },
             { $0.crashInterval = nil }, { $0.repeatRate = 0 }, { $0.lossRate = 0 }, { $0.slowRate = 0 },
             { $0.slowDiskRate = 0 }, { $0.clockError = 0 }, { $0.controllerCount = 1 },
             // A cell of the matrix has the shards that its operation is about.

@@ -95,7 +95,7 @@ struct Run: ParsableCommand {
             print("  \(name)\(counts.crashPoints[point, default: 0])")
         }
         print("cut links             \(counts.cuts)")
-        print("pauses                \(counts.pauses)")
+        print("pauses                \(counts.pauses), and \(counts.controllerPauses) of coordinators")
         print("clocks set            \(counts.leaps)")
         print("disks lost            \(counts.wipes)")
         print("disks put back        \(counts.rollbacks), told \(counts.lossesTold)")

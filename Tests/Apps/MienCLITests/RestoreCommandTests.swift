@@ -16,6 +16,21 @@ struct RestoreCommandTests {
         return folder
     }
 
+    /// A folder with a ledger of that collection in `people.ledger`, of nobody, that ends then.
+    private func ledger(until end: Timestamp) throws -> ScratchFolder {
+        let folder = try ScratchFolder()
+        let ledger = ErasureLedger(
+            collection: CollectionID(high: 1, low: 2),
+            name: "people",
+            keyMark: ErasureLedger.mark(of: Self.key),
+            since: Timestamp(milliseconds: 1_767_225_600_123),
+            until: end,
+            erasures: []
+        )
+        try FolderStore(folder.path, createsFolder: false).put("people.ledger", ledger.sealed(for: "people.ledger"))
+        return folder
+    }
+
     /// Runs a body with a toy cluster that has one collection, and with a restore of the backup to another.
     private func restoring(
         _ folder: ScratchFolder,
@@ -59,16 +74,7 @@ struct RestoreCommandTests {
     /// By the clock of another machine a loss may have come after the backup: it is told, with the way out.
     @Test func aLossThatTheLedgerDoesNotReachBeyondIsNamed() async throws {
         let folder = try backup()
-        let safe = try ScratchFolder()
-        let ledger = ErasureLedger(
-            collection: CollectionID(high: 1, low: 2),
-            name: "people",
-            keyMark: ErasureLedger.mark(of: Self.key),
-            since: Timestamp(milliseconds: 1_767_225_600_123),
-            until: Timestamp(milliseconds: 1_767_225_630_000),
-            erasures: []
-        )
-        try FolderStore(safe.path, createsFolder: false).put("people.ledger", ledger.sealed(for: "people.ledger"))
+        let safe = try ledger(until: Timestamp(milliseconds: 1_767_225_630_000))
         try await restoring(folder, beside: "people") { cluster, restore in
             cluster.change { state in
                 state.erasureKey = Self.key
@@ -96,16 +102,7 @@ struct RestoreCommandTests {
     /// What was deleted in that minute it does not have.
     @Test func aFileThatEndsAMinuteAgoIsWarnedOf() async throws {
         let folder = try backup()
-        let safe = try ScratchFolder()
-        let ledger = ErasureLedger(
-            collection: CollectionID(high: 1, low: 2),
-            name: "people",
-            keyMark: ErasureLedger.mark(of: Self.key),
-            since: Timestamp(milliseconds: 1_767_225_600_123),
-            until: Timestamp(milliseconds: Timestamp.wallClock.milliseconds - 60_000),
-            erasures: []
-        )
-        try FolderStore(safe.path, createsFolder: false).put("people.ledger", ledger.sealed(for: "people.ledger"))
+        let safe = try ledger(until: Timestamp(milliseconds: Timestamp.wallClock.milliseconds - 60_000))
         try await restoring(folder, beside: "people") { cluster, restore in
             cluster.change { $0.erasureKey = Self.key }
             let file = restore + ["--ledger", "\(safe.path)/people.ledger"]

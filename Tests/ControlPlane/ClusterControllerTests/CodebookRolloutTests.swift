@@ -375,41 +375,28 @@ struct CodebookRolloutTests {
             }
             for worker in workers { worker.setFaceCount(0) }
 
-            let begin = BeginRestore(
-                configuration: ControlCluster.configuration("again", shards: 3),
-                backup: "people-1",
-                epoch: Epoch(1),
-                erasureKey: ErasureKey(high: 1, low: 2)
-            )
-            _ = try await cluster.client.call(begin, deadline: .after(.seconds(5)))
-            func send(_ range: Range<Int>, digest: [UInt8], backup: String = "people-1") async throws {
-                let request = RestoreCodebook(
-                    collection: "again",
-                    backup: backup,
-                    origin: CodebookOrigin(cause: .growth, faceCount: 1200),
+            try await cluster.beginRestore(shards: 3)
+            func send(_ range: Range<Int>, digest: [UInt8]? = nil, backup: String = "people-1") async throws {
+                try await cluster.restoreCodebook(
+                    bytes,
+                    range: range,
                     digest: digest,
-                    summary: fetched.summary,
-                    slice: CodebookSlice(
-                        totalByteCount: UInt64(bytes.count),
-                        offset: UInt64(range.lowerBound),
-                        bytes: Array(bytes[range])
-                    )
+                    backup: backup,
+                    summary: fetched.summary
                 )
-                _ = try await cluster.client.call(request, deadline: .after(.seconds(5)))
             }
-            let digest = CodebookFiles.digest(of: bytes)
             // Neither of another backup, nor out of order, nor another's.
-            await #expect(throws: WireStatus.self) { try await send(0..<100, digest: digest, backup: "people-2") }
-            try await send(0..<3000, digest: digest)
-            await #expect(throws: WireStatus.self) { try await send(4000..<5000, digest: digest) }
+            await #expect(throws: WireStatus.self) { try await send(0..<100, backup: "people-2") }
+            try await send(0..<3000)
+            await #expect(throws: WireStatus.self) { try await send(4000..<5000) }
             let wrong = [UInt8](repeating: 0, count: 32)
             try await send(0..<3000, digest: wrong)
             await #expect(throws: WireStatus.self) { try await send(3000..<bytes.count, digest: wrong) }
             #expect(try await cluster.describe("again").codebook == nil)
 
             for _ in 0..<2 {
-                try await send(0..<3000, digest: digest)
-                try await send(3000..<bytes.count, digest: digest)
+                try await send(0..<3000)
+                try await send(3000..<bytes.count)
             }
             let restored = try await cluster.describe("again")
             #expect(restored.codebook == fetched.summary && restored.standing?.origin.cause == .growth)
@@ -427,13 +414,7 @@ struct CodebookRolloutTests {
     /// The controller may be installing it at the same time, or the replica's lane may be held up.
     @Test func aReplicaInWhichACodebookWaitsIsAskedAgain() async throws {
         try await withCluster(workers: 1) { _, cluster, workers in
-            let begin = BeginRestore(
-                configuration: ControlCluster.configuration("again", shards: 1),
-                backup: "people-1",
-                epoch: Epoch(1),
-                erasureKey: ErasureKey(high: 1, low: 2)
-            )
-            _ = try await cluster.client.call(begin, deadline: .after(.seconds(60)))
+            try await cluster.beginRestore(shards: 1)
             // Told that the replica has it, the controller leaves it to the restoration. The first answer may be to
             // what was said before.
             for _ in 0..<2 {
@@ -455,24 +436,7 @@ struct CodebookRolloutTests {
                     return WireStatus(.overloaded, "A codebook waits to be installed.", retryAfterMilliseconds: 100)
                 }
             }
-            let restore = RestoreCodebook(
-                collection: "again",
-                backup: "people-1",
-                origin: CodebookOrigin(cause: .growth, faceCount: 1200),
-                digest: CodebookFiles.digest(of: codebook),
-                summary: CollectionDescription.Codebook(
-                    generation: 1,
-                    codedDimension: 64,
-                    codeByteCount: 2,
-                    listCount: 9,
-                    energyShare: 0.875,
-                    sampleCount: 77,
-                    calibrationProbeCount: 19,
-                    calibration: [.init(leastSimilarity: 0.5, recall: 0.99, visitedShare: 0.25)]
-                ),
-                slice: CodebookSlice(totalByteCount: UInt64(codebook.count), offset: 0, bytes: codebook)
-            )
-            _ = try await cluster.client.call(restore, deadline: .after(.seconds(60)))
+            try await cluster.restoreCodebook(codebook)
             let count = askedCount.withLock(\.self)
             #expect(count == 2)
             #expect(hasInstalled(workers))

@@ -276,16 +276,7 @@ extension FakeControlWorker: RequestHandler {
                             offset: request.offset,
                             bytes: Array(codebook.dropFirst(Int(request.offset)).prefix(1000))
                         ),
-                        summary: .init(
-                            generation: request.generation,
-                            codedDimension: 64,
-                            codeByteCount: 2,
-                            listCount: 9,
-                            energyShare: 0.875,
-                            sampleCount: 77,
-                            calibrationProbeCount: 19,
-                            calibration: [.init(leastSimilarity: 0.5, recall: 0.99, visitedShare: 0.25)]
-                        )
+                        summary: .madeUp(generation: request.generation)
                     )
                 }
             )

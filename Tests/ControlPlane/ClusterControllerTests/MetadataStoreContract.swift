@@ -216,7 +216,94 @@ struct MetadataStoreContract: Sendable, CustomTestStringConvertible {
             let listing = try await store.list(prefix: "")
             #expect(listing.records.map(\.key) == ["a"], "what a competitor wrote ends with it")
         },
+        MetadataStoreContract("the lease goes from one competitor to the next, and the fence with it") { store in
+            let isAlone = store.isExclusive
+            let first = Competitor(1, store)
+            let fence = await first.awaitLease()
+            #expect((fence == nil) == isAlone, "whoever has no fence has the store to itself")
+            try await store.commit([fence].compactMap(\.self), [put("a", 1)])
+            // Where nobody else can have the lease nobody waits for it.
+            let waiting = isAlone ? nil : Competitor(2, store)
+            if let waiting {
+                let standing = await waiting.nextStanding()
+                #expect(standing == .waiting)
+            }
+            await first.end()
+            let second = waiting ?? Competitor(2, store)
+            let laterFence = await second.awaitLease()
+            #expect((laterFence == nil) == isAlone)
+            if let fence {
+                await #expect(throws: MetadataError.conflict(key: "controller")) {
+                    try await store.commit([fence], [put("a", 2)])
+                }
+            }
+            try await store.commit([laterFence].compactMap(\.self), [put("b", 3)])
+            await second.end()
+            let listing = try await store.list(prefix: "")
+            #expect(listing.records.map(\.key) == ["a", "b"])
+            #expect(listing.records.map(\.value) == [[1], [3]])
+        },
+        MetadataStoreContract("a closed store is unavailable, whatever it is asked") { store in
+            try await store.commit([], [put("a", 1)])
+            await store.close()
+            await expectUnavailable("a read") { _ = try await store.read("a") }
+            await expectUnavailable("a listing") { _ = try await store.list(prefix: "") }
+            // Nothing was begun: nobody has to find out what became of it.
+            await expectUnavailable("a commit") { _ = try await store.commit([], [put("a", 2)]) }
+            await store.close()
+            await expectUnavailable("a read after it was closed twice") { _ = try await store.read("a") }
+        },
     ]
+
+    /// Somebody who competes for the lease, with the standings that it is told.
+    private struct Competitor {
+        private let standings: AsyncStream<LeaseStanding>
+        private let task: Task<Void, Never>
+
+        init(_ number: UInt8, _ store: any MetadataStore) {
+            let (standings, standing) = AsyncStream.makeStream(of: LeaseStanding.self)
+            self.standings = standings
+            task = Task {
+                await store.compete(as: MetadataStoreContract.candidate(number)) { standing.yield($0) }
+            }
+        }
+
+        /// The next thing that it is told, but that the store does not answer at the moment.
+        func nextStanding() async -> LeaseStanding? {
+            for await standing in standings {
+                if case .unreachable = standing { continue }
+                return standing
+            }
+            return nil
+        }
+
+        /// Waits until it has the lease.
+        ///
+        /// - Returns: its fence; nil without one.
+        func awaitLease() async -> MetadataCondition? {
+            for await standing in standings {
+                if case .held(let fence) = standing { return fence }
+            }
+            return nil
+        }
+
+        /// Gives up, and waits until nothing is left of it.
+        func end() async {
+            task.cancel()
+            await task.value
+        }
+    }
+
+    private static func expectUnavailable(_ what: String, _ call: () async throws -> Void) async {
+        do {
+            try await call()
+            Issue.record("\(what) of a closed store is answered")
+        } catch MetadataError.unavailable {
+            // As it should be.
+        } catch {
+            Issue.record("\(what) of a closed store: \(error)")
+        }
+    }
 
     static func candidate(_ number: UInt8) -> LeaseCandidate {
         LeaseCandidate(

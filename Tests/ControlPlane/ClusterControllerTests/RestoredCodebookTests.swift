@@ -10,51 +10,14 @@ import WireTransport
 
 /// Codebooks that come with backups: what is taken, and what waits for the rest of its slices.
 struct RestoredCodebookTests {
-    private static func summary(generation: UInt32 = 1, lists: Int = 9) -> CollectionDescription.Codebook {
-        CollectionDescription.Codebook(
-            generation: generation,
-            codedDimension: 64,
-            codeByteCount: 2,
-            listCount: lists,
-            energyShare: 0.875,
-            sampleCount: 77,
-            calibrationProbeCount: 19,
-            calibration: [.init(leastSimilarity: 0.5, recall: 0.99, visitedShare: 0.25)]
-        )
-    }
-
-    private func restore(
-        _ bytes: [UInt8],
-        _ summary: CollectionDescription.Codebook,
-        in cluster: ControlCluster
-    ) async throws(WireStatus) {
-        let request = RestoreCodebook(
-            collection: "again",
-            backup: "people-1",
-            origin: CodebookOrigin(cause: .growth, faceCount: 1200),
-            digest: CodebookFiles.digest(of: bytes),
-            summary: summary,
-            slice: CodebookSlice(totalByteCount: UInt64(bytes.count), offset: 0, bytes: bytes)
-        )
-        _ = try await cluster.client.call(request, deadline: .after(.seconds(60)))
-    }
-
-    private func begin(_ cluster: ControlCluster) async throws(WireStatus) {
-        let begin = BeginRestore(
-            configuration: ControlCluster.configuration("again", shards: 1),
-            backup: "people-1",
-            epoch: Epoch(1),
-            erasureKey: ErasureKey(high: 1, low: 2)
-        )
-        _ = try await cluster.client.call(begin, deadline: .after(.seconds(60)))
-    }
+    private typealias Summary = CollectionDescription.Codebook
 
     /// A reader as a coordinator has it: of codebooks whose first byte is their generation.
     private static let reader = CodebookReader { (bytes, dimension) throws(WireStatus) in
         guard dimension == 64, let first = bytes.first, first > 0 else {
             throw WireStatus(.invalidRequest, "It cannot be read.")
         }
-        return Self.summary(generation: UInt32(first))
+        return Summary.madeUp(generation: UInt32(first))
     }
 
     private func refusal(of body: () async throws(WireStatus) -> Void) async -> StatusCode? {
@@ -68,39 +31,41 @@ struct RestoredCodebookTests {
 
     @Test func aCodebookOfAnotherGenerationOrShapeThanIsToldIsNotKeptAndTheRightOneIsTaken() async throws {
         try await withCluster(workers: 1, codebookReader: Self.reader) { _, cluster, _ in
-            try await begin(cluster)
+            try await cluster.beginRestore(shards: 1)
             let bytes = [1] + [UInt8](repeating: 7, count: 999)
-            for wrong in [Self.summary(generation: 2), Self.summary(lists: 4_294_967_295)] {
-                let code = await refusal { () async throws(WireStatus) in try await restore(bytes, wrong, in: cluster) }
+            for wrong in [Summary.madeUp(generation: 2), Summary.madeUp(lists: 4_294_967_295)] {
+                let code = await refusal { () async throws(WireStatus) in
+                    try await cluster.restoreCodebook(bytes, summary: wrong)
+                }
                 #expect(code == .invalidRequest)
             }
             let unreadable = [UInt8](repeating: 0, count: 1000)
             let code = await refusal { () async throws(WireStatus) in
-                try await restore(unreadable, Self.summary(), in: cluster)
+                try await cluster.restoreCodebook(unreadable)
             }
             #expect(code == .invalidRequest)
             #expect(try await cluster.describe("again").codebook == nil)
-            try await restore(bytes, Self.summary(), in: cluster)
-            #expect(try await cluster.describe("again").codebook == Self.summary())
+            try await cluster.restoreCodebook(bytes)
+            #expect(try await cluster.describe("again").codebook == Summary.madeUp())
         }
     }
 
     @Test func whereACodebookIsOnlyTheSameIsAcknowledged() async throws {
         try await withCluster(workers: 1, codebookReader: Self.reader) { _, cluster, _ in
-            try await begin(cluster)
+            try await cluster.beginRestore(shards: 1)
             let bytes = [2] + [UInt8](repeating: 7, count: 999)
-            for _ in 0..<2 { try await restore(bytes, Self.summary(generation: 2), in: cluster) }
+            for _ in 0..<2 { try await cluster.restoreCodebook(bytes, summary: Summary.madeUp(generation: 2)) }
             for generation in [2, 3] as [UInt8] {
                 let other = [generation] + [UInt8](repeating: 8, count: 999)
                 let code = await refusal { () async throws(WireStatus) in
-                    try await restore(other, Self.summary(generation: UInt32(generation)), in: cluster)
+                    try await cluster.restoreCodebook(other, summary: Summary.madeUp(generation: UInt32(generation)))
                 }
                 #expect(code == .alreadyExists)
             }
             // As one that was trained since is newer than the backup's, which is sent again.
             let older = [1] + [UInt8](repeating: 7, count: 999)
-            try await restore(older, Self.summary(), in: cluster)
-            #expect(try await cluster.describe("again").codebook == Self.summary(generation: 2))
+            try await cluster.restoreCodebook(older)
+            #expect(try await cluster.describe("again").codebook == Summary.madeUp(generation: 2))
         }
     }
 
@@ -108,12 +73,12 @@ struct RestoredCodebookTests {
     @Test func aCodebookThatIsBeingRecordedStaysWhenSteeringBeginsAnew() async throws {
         let (shared, own) = (TemporaryFolder(), TemporaryFolder())
         try await ControlCluster.withFaultyStore(at: shared, own: own, workers: 1) { store, cluster, workers in
-            try await begin(cluster)
+            try await cluster.beginRestore(shards: 1)
             let bytes = [1] + [UInt8](repeating: 7, count: 999)
             let folder = "\(own.path)/codebooks"
             func files() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: folder) }
             store.set { $0.holds = { changes in changes.contains { $0.key.hasPrefix("collection/") } } }
-            async let sent = Result { try await restore(bytes, Self.summary(), in: cluster) }
+            async let sent = Result { try await cluster.restoreCodebook(bytes) }
             try await eventually("its commit waits") { try store.hasHeldCommit && files().count == 1 }
             // As if an earlier term had left it: it is gone once steering has begun anew.
             let left = String(repeating: "0", count: 64) + ".codebook"

@@ -202,40 +202,15 @@ struct SeveralCoordinatorsTests {
     @Test func aRestoredCodebookThatNoWorkerHasIsTakenAgain() async throws {
         let codebook = (0..<503).map { UInt8(truncatingIfNeeded: $0 &* 37) }
         let (first, second, workers) = try await startBoth(workers: 2)
-        let begin = BeginRestore(
-            configuration: ControlCluster.configuration("again", shards: 2),
-            backup: "people-1",
-            epoch: Epoch(1),
-            erasureKey: ErasureKey(high: 1, low: 2)
-        )
-        _ = try await second.client.call(begin, deadline: .after(.seconds(60)))
+        try await second.beginRestore(shards: 2)
         for worker in workers {
             worker.state.withLock {
                 $0.refusal = { if case .installCodebook = $0 { WireStatus(.storageFull, "No room.") } else { nil } }
             }
         }
-        let request = RestoreCodebook(
-            collection: "again",
-            backup: "people-1",
-            origin: CodebookOrigin(cause: .growth, faceCount: 1200),
-            digest: CodebookFiles.digest(of: codebook),
-            summary: CollectionDescription.Codebook(
-                generation: 1,
-                codedDimension: 64,
-                codeByteCount: 2,
-                listCount: 9,
-                energyShare: 0.875,
-                sampleCount: 77,
-                calibrationProbeCount: 19,
-                calibration: [.init(leastSimilarity: 0.5, recall: 0.99, visitedShare: 0.25)]
-            ),
-            slice: CodebookSlice(totalByteCount: UInt64(codebook.count), offset: 0, bytes: codebook)
-        )
         // The same one says it again, and has the file for it.
         for _ in 0..<2 {
-            await #expect(throws: WireStatus.self) {
-                try await second.client.call(request, deadline: .after(.seconds(60)))
-            }
+            await #expect(throws: WireStatus.self) { try await second.restoreCodebook(codebook) }
         }
         try await eventually("the other knows that there is one") {
             (try? await first.describe("again"))?.codebook != nil
@@ -245,7 +220,7 @@ struct SeveralCoordinatorsTests {
         await second.stop()
         for worker in workers { worker.state.withLock { $0.refusal = nil } }
 
-        _ = try await first.client.call(request, deadline: .after(.seconds(60)))
+        try await first.restoreCodebook(codebook)
         #expect(workers.contains { $0.state.withLock { $0.installed.values.contains(codebook) } })
         #expect(try codebookFiles(0).count == 1)
         try await eventually("every replica has it") {

@@ -4,7 +4,7 @@ import FaceModel
 import Testing
 
 /// Replicas come to workers whose disks have room for them, beside what stays free and what is on its way. Those of the
-/// world are of 1 MiB.
+/// world are of 1 MiB, where nothing else is said.
 struct DiskPlacementTests {
     private let workers = (1...6).map { ClusterScript.worker(UInt64($0)) }
 
@@ -13,6 +13,12 @@ struct DiskPlacementTests {
             ClusterScript.replicated(number, on: [workers[0], workers[1]], minimum: 1)
         }
         return OperationWorld(seed: 1, workers: 6, records: records)
+    }
+
+    private func groups(of plan: ReconcilePlanner.Plan) -> [ReplicaGroup] {
+        plan.actions.flatMap { action -> [ReplicaGroup] in
+            if case .regroup(_, let regroupings) = action { regroupings.map(\.group) } else { [] }
+        }
     }
 
     @Test func whatIsMissingIsMadeAnewWhereThereIsRoom() throws {
@@ -107,7 +113,7 @@ struct DiskPlacementTests {
         var world = world(1)
         let placement = world.metadata.placements[0]
         world.spareDiskByteCount = 5 << 20
-        for worker in workers { world.freeDisk[worker] = 5 << 20 }
+        for worker in workers.dropFirst() { world.freeDisk[worker] = 5 << 20 }
         world.live.remove(workers[1])
         world.gone.insert(workers[1])
         try world.settle(rounds: 20)
@@ -120,6 +126,186 @@ struct DiskPlacementTests {
         try world.settle(rounds: 100)
         #expect(world.metadata.placements[0].group.inSync == [workers[0], workers[3]])
         #expect(ReconcilePlanner.shardsWithoutRoom(in: world.view).isEmpty)
+    }
+
+    /// The primary makes the copy on its own disk before it sends it, and would fill that for nothing.
+    @Test func whatIsLostIsSentByOneThatHasRoomForTheCopy() throws {
+        let record = ClusterScript.replicated(1, on: Array(workers[...2]), minimum: 1)
+        let shard = record.placements[0].shard
+        var world = OperationWorld(seed: 1, workers: 6, records: [record])
+        world.replicaByteCount = 128 << 20
+        for worker in workers[...1] { world.freeDisk[worker] = 0 }
+        world.live.remove(workers[2])
+        world.gone.insert(workers[2])
+        try world.settle(rounds: 20)
+        let short = world.metadata.placements[0].group
+        #expect(short.primary == workers[0] && Set(short.members).isSubset(of: workers[...2]), "\(short)")
+        let problems = ReconcilePlanner.plan(world.view).problems
+        #expect(problems == [.noRoomToSend(shard, primary: workers[0], byteCount: 128 << 20)])
+        #expect(problems.first?.topic == .noRoomToSend(shard, primary: workers[0], byteCount: 0))
+        #expect(problems.first?.description.contains("128 MiB. Its primary on worker \(workers[0])") == true)
+        #expect(ReconcilePlanner.shardsWithoutRoom(in: world.view) == [shard])
+        world.freeDisk[workers[1]] = nil
+        try world.settle(rounds: 100)
+        let whole = world.metadata.placements[0].group
+        #expect(whole.primary == workers[1] && whole.inSync.count == 3 && whole.learners.isEmpty, "\(whole)")
+        #expect(ReconcilePlanner.shardsWithoutRoom(in: world.view).isEmpty)
+    }
+
+    /// A primary that copies is short of disk for as long as that: its other shards are not handed to and fro.
+    @Test func whoIsShortOfDiskForACopyIsWaitedFor() {
+        let records = (1...4).map { number in
+            ClusterScript.replicated(
+                number,
+                on: Array(workers[...2]),
+                learners: number == 1 ? [workers[3]] : [],
+                minimum: 1
+            )
+        }
+        var world = OperationWorld(seed: 1, workers: 6, records: records)
+        world.replicaByteCount = 128 << 20
+        let shards = records.map { $0.placements[0].shard }
+        world.replicas[workers[3]]![shards[0]] = 0
+        world.live.remove(workers[2])
+        world.gone.insert(workers[2])
+        world.freeDisk[workers[0]] = 0
+        let plan = ReconcilePlanner.plan(world.view)
+        #expect(groups(of: plan).map(\.primary) == [workers[1]], "one at a time")
+        #expect(plan.problems.isEmpty && plan.waiting.map(\.shard) == Array(shards[2...]))
+        // Of the other's disk somebody else has the rest.
+        world.freeDisk[workers[1]] = 0
+        let later = ReconcilePlanner.plan(world.view)
+        #expect(groups(of: later).isEmpty)
+        #expect(later.problems.isEmpty && later.waiting.map(\.shard) == Array(shards[1...]))
+    }
+
+    /// It would begin anew; one that is refused goes on with whoever has the room.
+    @Test(arguments: [nil, "The disk is full."] as [String?])
+    func nobodyElseIsMadeThePrimaryWhileACopyIsMade(refusal: String?) {
+        let record = ClusterScript.replicated(
+            1,
+            on: Array(workers[...1]),
+            learners: [workers[3]],
+            copies: 4,
+            minimum: 1
+        )
+        let shard = record.placements[0].shard
+        var world = OperationWorld(seed: 1, workers: 6, records: [record])
+        world.replicaByteCount = 128 << 20
+        world.replicas[workers[3]]![shard] = 0
+        world.freeDisk[workers[0]] = 0
+        var view = world.view
+        view.observations[workers[0]]!.replicas[shard]!.copies = [
+            .init(worker: workers[3], sentByteCount: 0, totalByteCount: 0, refusal: refusal)
+        ]
+        let plan = ReconcilePlanner.plan(view)
+        #expect(groups(of: plan).map(\.primary) == (refusal == nil ? [] : [workers[1]]))
+        #expect(plan.problems.isEmpty && plan.waiting.map(\.shard) == (refusal == nil ? [shard] : []))
+    }
+
+    /// The move waits for the copy, which the primary has no room to send; where the move went there is some.
+    @Test func whatIsLostBesideAMoveIsSentByOneThatHasRoomForTheCopy() throws {
+        let record = ClusterScript.replicated(1, on: Array(workers[...3]), copies: 3, minimum: 1)
+        var world = OperationWorld(seed: 1, workers: 6, records: [record])
+        world.replicaByteCount = 128 << 20
+        let step = Operation.Step(
+            shard: record.placements[0].shard,
+            change: .move(from: workers[2], to: workers[3]),
+            state: .running,
+            formerPrimary: workers[0]
+        )
+        let id = OperationID(high: 3, low: 1)
+        world.metadata.operations[id] = Operation(
+            id: id,
+            kind: .change,
+            created: Timestamp(milliseconds: 1),
+            steps: [step]
+        )
+        world.freeDisk[workers[0]] = 0
+        world.live.remove(workers[1])
+        world.gone.insert(workers[1])
+        try world.settle(rounds: 100)
+        #expect(world.metadata.operations[id]?.state == .done)
+        let group = world.metadata.placements[0].group
+        #expect(group.inSync.count == 3 && group.learners.isEmpty && group.primary == workers[3], "\(group)")
+        #expect(Set(group.members).isDisjoint(with: workers[1...2]), "\(group)")
+    }
+
+    /// Nothing has to be made of a shard of which the log may have everything.
+    @Test func whatTheLogMayBeEnoughForIsSentWithoutRoom() throws {
+        let record = ClusterScript.replicated(1, on: Array(workers[...2]), minimum: 1)
+        var world = OperationWorld(seed: 1, workers: 6, records: [record])
+        world.replicaByteCount = 64 << 20
+        for worker in workers[...1] { world.freeDisk[worker] = 0 }
+        world.live.remove(workers[2])
+        world.gone.insert(workers[2])
+        #expect(ReconcilePlanner.shardsWithoutRoom(in: world.view).isEmpty)
+        try world.settle(rounds: 100)
+        let group = world.metadata.placements[0].group
+        #expect(group.inSync.count == 3 && group.learners.isEmpty && group.primary == workers[0], "\(group)")
+    }
+
+    /// A full disk is the usual reason to drain a worker; it may fill when the drain has begun.
+    @Test(arguments: [false, true]) func aDrainOfAFullWorkerPassesItsPrimariesOnFirst(isLate: Bool) throws {
+        var world = world(2)
+        if !isLate { world.freeDisk[workers[0]] = 0 }
+        try world.mustBegin(.drain(workers[0]))
+        world.freeDisk[workers[0]] = 0
+        let begun = try #require(world.metadata.openOperations.first)
+        let leadCount = begun.steps.count { $0.change == .lead(workers[1]) }
+        #expect(leadCount == (isLate ? 0 : 2) && begun.steps.count == leadCount + 2)
+        try world.settle(rounds: 100)
+        #expect(world.metadata.operations[begun.id]?.state == .done)
+        #expect(world.replicaCount(on: workers[0]) == 0)
+        #expect(world.metadata.placements.allSatisfy { $0.group.inSync.count == 2 })
+    }
+
+    /// Whoever is to send would be short of disk itself while it does, and what waits for it go back.
+    @Test(arguments: [false, true]) func aDrainPassesPrimariesOnOneAtATime(isSending: Bool) throws {
+        var world = world()
+        if isSending {
+            let record = ClusterScript.replicated(5, on: [workers[1]], learners: [workers[5]])
+            let shard = record.placements[0].shard
+            world.metadata.collections[record.collection.id] = record
+            world.head[shard] = 100
+            world.replicas[workers[1]]![shard] = 100
+            world.replicas[workers[5], default: [:]][shard] = 0
+        }
+        try world.mustBegin(.drain(workers[0]))
+        world.freeDisk[workers[0]] = 0
+        let updates = OperationPlanner.updates(world.view, limits: world.limits, now: Timestamp(milliseconds: 9))
+        #expect(updates.flatMap(\.new.steps).count { $0.state == .undone } == (isSending ? 0 : 1))
+    }
+
+    /// Who was to be made the primary falls out: its disk hangs, say.
+    @Test func aDrainPassesItsPrimaryToAnotherThanOneThatIsNotReady() throws {
+        let record = ClusterScript.replicated(1, on: Array(workers[...2]), minimum: 1)
+        var world = OperationWorld(seed: 1, workers: 6, records: [record])
+        world.freeDisk[workers[0]] = 0
+        try world.mustBegin(.drain(workers[0]))
+        try world.coordinate()
+        let begun = try #require(world.metadata.openOperations.first)
+        #expect(begun.steps.first?.change == .lead(workers[1]) && begun.steps.first?.state == .running)
+        world.stuck = [workers[1]]
+        var ledger = OperationLedger()
+        for second in 0..<160 {
+            world.advance(by: &ledger, now: .seconds(second))
+            try world.coordinate()
+            try world.work()
+        }
+        #expect(world.metadata.operations[begun.id]?.state == .done)
+        let group = world.metadata.placements[0].group
+        #expect(group.primary == workers[2] && group.inSync.count == 3 && group.learners.isEmpty, "\(group)")
+    }
+
+    /// Who has the room to send is to be emptied as well.
+    @Test func aFullWorkerIsDrainedTogetherWithTheOneThatSends() throws {
+        var world = world(1)
+        world.freeDisk[workers[0]] = 0
+        for worker in workers[...1] { try world.mustBegin(.drain(worker)) }
+        try world.settle()
+        #expect(world.metadata.operations.values.map(\.state) == [.done, .done])
+        #expect(world.metadata.placements[0].group.inSync.count == 2)
     }
 
     @Test func aDrainGoesWhereThereIsRoom() throws {

@@ -87,4 +87,85 @@ struct DrainTargetTests {
         world.live.remove(target)
         #expect(!updates(world.view).contains { $0.old.drainedWorker == workers[0] })
     }
+
+    /// Each drain counts what the other brings, and equal counts fall to the same worker.
+    @Test func twoDrainsSendNoTwoReplicasOfAShardToOneWorker() throws {
+        var world = world(shards: 2)
+        for worker in workers[...1] { try world.mustBegin(.drain(worker)) }
+        let moves = world.metadata.openOperations.flatMap(\.steps)
+        for placement in world.metadata.placements {
+            let targets = moves.filter { $0.shard == placement.shard }.compactMap(\.change.newcomer)
+            #expect(targets.count == 2 && Set(targets) == Set(workers[2...3]), "\(targets)")
+        }
+        for _ in 0..<200 {
+            try world.coordinate()
+            try world.work()
+            #expect(world.metadata.placements.allSatisfy { $0.group.inSync.count >= 2 })
+        }
+        #expect(world.metadata.openOperations.isEmpty)
+    }
+
+    /// It came there with another step, or in the place of a lost one.
+    @Test func nothingLeavesForAWorkerThatHasAReplicaWhichTheShardNeeds() throws {
+        var world = world()
+        let id = OperationID(high: 3, low: 1)
+        let shard = world.metadata.placements[0].shard
+        world.metadata.standings[workers[1]] = .draining
+        world.metadata.operations[id] = Operation(
+            id: id,
+            kind: .drain(workers[1]),
+            created: Timestamp(milliseconds: 1),
+            steps: [.init(shard: shard, change: .move(from: workers[1], to: workers[0]))]
+        )
+        for _ in 0..<100 {
+            try world.coordinate()
+            try world.work()
+            #expect(world.metadata.placements[0].group.inSync.count >= 2)
+        }
+        #expect(world.metadata.operations[id]?.state == .done)
+        #expect(world.metadata.operations[id]?.steps.map(\.state) == [.undone, .done])
+        #expect(world.replicaCount(on: workers[1]) == 0)
+    }
+
+    /// It may be held up for long, and the worker that it would go to is the only one there is.
+    @Test func aDrainDoesNotWaitForAStepOfAPausedOperation() throws {
+        var world = world(workers: 3)
+        let id = OperationID(high: 3, low: 1)
+        let shard = world.metadata.placements[0].shard
+        world.metadata.operations[id] = Operation(
+            id: id,
+            kind: .rebalance,
+            state: .paused,
+            created: Timestamp(milliseconds: 1),
+            steps: [.init(shard: shard, change: .move(from: workers[0], to: workers[2]))]
+        )
+        try world.mustBegin(.drain(workers[1]))
+        try world.settle(rounds: 100)
+        #expect(world.metadata.openOperations.map(\.id) == [id])
+        #expect(world.metadata.placements[0].group.inSync == [workers[0], workers[2]])
+    }
+
+    /// Its memory or its disk is short once the copy has begun: it would hold its turn, and its source's, for ever.
+    @Test(arguments: [false, true]) func whatIsUnderWayInVainGoesElsewhere(isDisk: Bool) throws {
+        var world = world()
+        world.writeChance = 0
+        world.spareDiskByteCount = 1
+        try world.mustBegin(.drain(workers[1]))
+        let target = try #require(targets(world).first)
+        let other = try #require(workers[2...3].first { $0 != target })
+        for _ in 0..<3 { try world.coordinate() }
+        let shard = world.metadata.placements[0].shard
+        #expect(world.metadata.placements[0].group.learners == [target] && world.replicas[target]?[shard] == 0)
+        if isDisk { world.freeDisk[target] = 0 } else { world.short = [target] }
+        var ledger = OperationLedger()
+        for second in 0..<120 {
+            let updates = world.advance(by: &ledger, now: .seconds(second))
+            let isBegun = world.metadata.placements[0].group.learners == [target]
+            #expect(second > 60 || isBegun && updates.isEmpty == (second < 60), "after \(second) s")
+            try world.coordinate()
+            try world.work()
+        }
+        #expect(world.metadata.openOperations.isEmpty)
+        #expect(world.metadata.placements[0].group.members == [workers[0], other])
+    }
 }

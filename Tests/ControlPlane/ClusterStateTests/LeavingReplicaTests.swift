@@ -159,6 +159,23 @@ struct LeavingReplicaTests {
         #expect(try group(of: shard, in: world).inSync.count == 3)
     }
 
+    /// A replica that is empty would leave and come again each minute.
+    @Test(arguments: [false, true]) func aMoveToADeadWorkerEndsWhereNobodyIsReplaced(isDrained: Bool) throws {
+        var (world, shard) = world([0, 1], workerCount: 4)
+        try world.mustBegin(isDrained ? .drain(workers[1]) : .move(shard, from: workers[1], to: workers[2]))
+        let operation = try #require(world.metadata.openOperations.first)
+        for _ in 0..<3 { try world.coordinate() }
+        let begun = try group(of: shard, in: world)
+        let target = try #require(begun.learners.first)
+        world.live.remove(target)
+        world.absent.insert(target)
+        try world.settle()
+        let left = try group(of: shard, in: world)
+        #expect(left.inSync.count == 2 && left.learners.isEmpty && !left.members.contains(target), "\(left)")
+        #expect(left.members.contains(workers[1]) == !isDrained)
+        #expect(world.metadata.operations[operation.id]?.state == (isDrained ? .done : .cancelled))
+    }
+
     @Test func whatIsTakenBackDoesNotWaitForEverWhereNobodyIsReplaced() throws {
         var (world, shard) = world([0, 2], learners: [1])
         world.live.remove(workers[1])

@@ -52,8 +52,12 @@ struct OperationWorld {
     var searchRates: [ShardID: SearchRate] = [:]
     /// Of workers that have less than others.
     var freeDisk: [NodeID: UInt64] = [:]
+    /// On the disk, of each replica.
+    var replicaByteCount: UInt64 = 1 << 20
     /// Memory that searches may read from, of workers that have less than others.
     var memory: [NodeID: UInt64] = [:]
+    /// Workers that hold as much memory as they may, and take no copies.
+    var short: Set<NodeID> = []
     /// Of a shard, whenever workers work.
     var writeChance = 0.5
     /// Nil where logs are not archived.
@@ -94,12 +98,13 @@ struct OperationWorld {
                     state: .serving,
                     faceCount: sequence,
                     sequence: sequence,
-                    diskByteCount: 1 << 20,
+                    diskByteCount: replicaByteCount,
                     end: end,
                     isStuck: stuck.contains(worker)
                 )
             }
             observation.availableMemoryByteCount = memory[worker]
+            observation.memory.isShort = short.contains(worker)
             observation.mapped.codeByteCount = observation.replicas.values.reduce(0) { $0 + 128 * $1.faceCount }
             for (shard, made) in made[worker] ?? [:] {
                 observation.successors[shard] = SuccessorObservation(
@@ -212,6 +217,23 @@ struct OperationWorld {
         }
     }
 
+    /// Operations go on as by a ledger that has watched them.
+    ///
+    /// - Parameter time: the ledger's.
+    /// - Returns: what has changed of them.
+    @discardableResult
+    mutating func advance(by ledger: inout OperationLedger, now time: Duration) -> [OperationPlanner.Update] {
+        ledger.observe(view, limits: limits, now: time)
+        let updates = OperationPlanner.updates(
+            view,
+            limits: limits,
+            motionless: ledger.motionless(now: time),
+            now: Timestamp(milliseconds: 9)
+        )
+        for update in updates { advance(update) }
+        return updates
+    }
+
     private mutating func regroup(_ collection: CollectionID, _ regrouping: ReconcileAction.Regrouping) throws {
         guard regrouping.isWanted(in: metadata),
             let index = metadata.collections[collection]?.index(of: regrouping.shard),
@@ -261,6 +283,7 @@ struct OperationWorld {
                 for member in group.inSync { replicas[member]![shard] = head[shard]! }
             }
             for learner in group.learners where live.contains(learner) && replicas[learner]?[shard] != nil {
+                if short.contains(learner) || freeDisk[learner] == 0 { continue }
                 if random.chance(0.5) { replicas[learner]![shard] = head[shard]! }
                 guard replicas[learner]![shard] == head[shard], random.chance(0.5) else { continue }
                 let proposal = GroupProposal(version: group.version, epoch: group.epoch, change: .add(learner))

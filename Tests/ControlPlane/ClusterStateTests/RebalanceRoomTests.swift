@@ -88,6 +88,59 @@ struct RebalanceRoomTests {
         }
     }
 
+    /// The worker came to hold as much memory as it may before the move began, or after; what people ask for by name
+    /// they may take back.
+    @Test(arguments: [false, true]) func aMoveToAWorkerThatIsShortOfMemoryEnds(hasBegun: Bool) throws {
+        for isByName in [false, true] {
+            var world = world(shards: 2, on: [0], workers: 2)
+            let shard = world.metadata.placements[0].shard
+            try world.mustBegin(isByName ? .move(shard, from: workers[0], to: workers[1]) : .rebalance)
+            if hasBegun { for _ in 0..<3 { try world.coordinate() } }
+            world.short = [workers[1]]
+            var ledger = OperationLedger()
+            for second in [0, 60] { ledger.observe(world.view, limits: world.limits, now: .seconds(second)) }
+            let updates = OperationPlanner.updates(
+                world.view,
+                limits: world.limits,
+                standing: ledger.stalledOperations(now: .seconds(60)),
+                motionless: ledger.motionless(now: .seconds(60)),
+                now: Timestamp(milliseconds: 9)
+            )
+            #expect(updates.isEmpty == isByName)
+            guard let update = updates.first else { continue }
+            #expect(update.new.steps.map(\.state) == [hasBegun ? .undoing : .undone])
+            let reason = "Worker \(workers[1]) held as much memory as it may when shard 0 was to come."
+            #expect(update.new.note == reason)
+            world.advance(update)
+            try world.settle(rounds: 20)
+            #expect(world.metadata.operations[update.new.id]?.state == .done)
+            #expect(world.replicaCount(on: workers[1]) == 0)
+        }
+    }
+
+    /// The copy lies on its sender's disk already, which is full for that reason.
+    @Test(arguments: [false, true]) func aCopyThatIsMadeTakesNoMoreOfItsSendersDisk(isMade: Bool) throws {
+        var world = world(shards: 2, on: [0], workers: 2)
+        try world.mustBegin(.rebalance)
+        for _ in 0..<3 { try world.coordinate() }
+        let operation = try #require(world.metadata.openOperations.first)
+        let step = operation.steps[0]
+        #expect(step.state == .running && step.change.newcomer == workers[1])
+        var view = world.view
+        view.observations[workers[0]]!.freeDiskByteCount = 0
+        view.observations[workers[0]]!.replicas[step.shard]!.copies = [
+            .init(worker: workers[1], sentByteCount: 0, totalByteCount: isMade ? 1 << 20 : 0)
+        ]
+        let updates = OperationPlanner.updates(
+            view,
+            limits: world.limits,
+            motionless: [.init(step, of: operation.id)],
+            now: Timestamp(milliseconds: 9)
+        )
+        #expect(updates.isEmpty == isMade)
+        #expect(updates.allSatisfy { $0.new.steps.map(\.state) == [.undoing] })
+    }
+
     /// What is to lead waits for the move that brings it there, and does not begin before.
     @Test func aMoveWithoutRoomThatItsLeadWaitsForEndsAsWell() throws {
         var world = world(shards: 1, on: [0, 1], workers: 3)

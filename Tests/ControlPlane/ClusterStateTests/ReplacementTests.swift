@@ -1,5 +1,6 @@
 import ClusterModel
 import ClusterState
+import FaceModel
 import Testing
 
 /// Copies in the place of lost ones are watched as the steps of operations are, though no operation brings them.
@@ -81,6 +82,71 @@ struct ReplacementTests {
         try world.settle(rounds: 40)
         #expect(world.view.newcomers.isEmpty && ReconcilePlanner.plan(world.view).waiting.isEmpty)
         #expect(world.metadata.placements.allSatisfy { $0.group.inSync.count == 2 })
+    }
+
+    /// A worker that is heard of, and can host nothing, would be chosen again each time: it has the fewest replicas.
+    @Test func aCopyThatCameToNothingGoesElsewhereForAWhile() throws {
+        var world = try bereft()
+        let newcomer = try #require(world.view.newcomers.first)
+        let (shard, key) = (newcomer.shard, OperationLedger.Key(newcomer))
+        let other = try #require(workers[2...].first { $0 != newcomer.worker })
+        let group = try #require(world.metadata.placement(of: shard)?.group)
+        let index = try #require(world.metadata.collections[shard.collection]?.index(of: shard))
+        world.metadata.collections[shard.collection]!.placements[index].group = group.removing(
+            learner: newcomer.worker
+        )
+        world.replicas[newcomer.worker]?[shard] = nil
+        func target(_ shunned: [ShardID: Set<NodeID>]) -> [NodeID] {
+            var view = world.view
+            view.shunnedWorkers = shunned
+            return ReconcilePlanner.plan(view).actions.flatMap { action -> [NodeID] in
+                guard case .regroup(shard.collection, let regroupings) = action else { return [] }
+                return regroupings.flatMap(\.group.learners).filter { $0 != workers[1] }
+            }
+        }
+        #expect(target([:]) == [newcomer.worker])
+        var ledger = OperationLedger()
+        ledger.restarted(key, now: .seconds(60))
+        let shunned = ledger.shunnedWorkers(now: .seconds(179))
+        #expect(shunned == [shard: [newcomer.worker]] && ledger.shunnedWorkers(now: .seconds(180)).isEmpty)
+        #expect(target(shunned) == [other])
+        // It is better than none.
+        world.freeDisk[other] = 0
+        #expect(target(shunned) == [newcomer.worker])
+        // The while grows, until the shard has its copies.
+        ledger.restarted(key, now: .seconds(300))
+        ledger.observe(world.view, limits: world.limits, now: .seconds(301))
+        #expect(ledger.shunnedWorkers(now: .seconds(539)) == shunned)
+        #expect(ledger.shunnedWorkers(now: .seconds(540)).isEmpty)
+        world.freeDisk = [:]
+        try world.settle(rounds: 100)
+        ledger.observe(world.view, limits: world.limits, now: .seconds(541))
+        ledger.restarted(key, now: .seconds(600))
+        #expect(ledger.shunnedWorkers(now: .seconds(719)) == shunned)
+        #expect(ledger.shunnedWorkers(now: .seconds(720)).isEmpty)
+    }
+
+    /// A page of what it is made from is damaged, say: it is tried again after pauses, and never ended.
+    @Test func whatIsLostDoesNotWaitForShardsThatCannotBeMade() throws {
+        let records = [
+            ClusterScript.replicated(1, on: [workers[0], workers[1]], minimum: 1),
+            ClusterScript.replicated(2, on: [workers[0], workers[2]], minimum: 1),
+        ]
+        var world = OperationWorld(seed: 1, workers: 4, records: records)
+        try world.mustBegin(.split(records[0].collection.id, [0]))
+        for _ in 0..<3 { try world.coordinate() }
+        world.live.remove(workers[2])
+        world.gone.insert(workers[2])
+        var view = world.view
+        let made = try #require(view.observations[workers[0]]?.successors.keys.sorted())
+        #expect(made.count == 2)
+        for shard in made { view.observations[workers[0]]!.successors[shard]!.state = .failed("A page is damaged.") }
+        let plan = ReconcilePlanner.plan(view)
+        let learners = plan.actions.flatMap { action -> [NodeID] in
+            guard case .regroup(records[1].collection.id, let regroupings) = action else { return [] }
+            return regroupings.flatMap(\.group.learners)
+        }
+        #expect(learners == [workers[3]] && plan.waiting.isEmpty)
     }
 
     /// One day it may be all that is left.

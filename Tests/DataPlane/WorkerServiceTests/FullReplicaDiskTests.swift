@@ -42,17 +42,7 @@ import WorkerService
             let primary = await shard.index(of: shard.keeper.group!.primary)
             await shard.stop(primary)
             try await shard.start(primary, room: .none)
-            // It leads again under a new epoch, and then finds that there is no room.
-            let refusal = try await shard.eventually("the write is refused") { () async throws(WireStatus) in
-                do throws(WireStatus) {
-                    let epoch = shard.keeper.group!.epoch.number
-                    _ = try await shard.call(test.enrol(Array(ids.suffix(1)), epoch: epoch), on: primary)
-                    return WireStatus?.none
-                } catch {
-                    guard error.code == .storageFull else { throw error }
-                    return error
-                }
-            }
+            let refusal = try await shard.refusalForWantOfRoom(of: Array(ids.suffix(1)), by: primary)
             #expect(refusal?.code == .storageFull)
             for index in 0..<2 {
                 let found = try await shard.eventually("replica \(index) reads") { () async throws(WireStatus) in
@@ -70,29 +60,17 @@ import WorkerService
     @Test func deletionsGoOnWhereAReplicaThatIsNeededHasNoRoom() async throws {
         try await ReplicatedShard.with(workers: 2, replicas: 2, minimumInSync: 2) { shard in
             let ids = test.ids(400)
-            var stored = Array(ids.prefix(10))
-            _ = try await shard.enrol(stored)
+            _ = try await shard.enrol(Array(ids.prefix(10)))
             let nodes = await shard.nodes
             let primary = await shard.index(of: shard.keeper.group!.primary)
             await shard.stop(1 - primary)
             try await shard.start(1 - primary, room: .most)
-            // What is ordered before the primary has heard of it the other takes.
-            var refusal: WireStatus?
-            var doubtful: [FaceID] = []
-            for id in ids.dropFirst(10) where refusal == nil {
-                do throws(WireStatus) {
-                    let epoch = shard.keeper.group!.epoch.number
-                    _ = try await shard.call(test.enrol([id], epoch: epoch), on: primary)
-                    stored.append(id)
-                } catch {
-                    if error.code == .storageFull { refusal = error } else { doubtful.append(id) }
-                }
-                try await Task.sleep(for: .milliseconds(50))
-            }
-            let said = try #require(refusal, "no face was refused")
+            let came = try await shard.enrolUntilRefused(ids.dropFirst(10), by: primary)
+            let said = try #require(came.refusal, "no face was refused")
             #expect(said.message.contains("worker \(nodes[1 - primary])"), "\(said)")
 
-            let answer = try await shard.delete(Array(stored.prefix(4)) + doubtful)
+            let stored = Array(ids.prefix(10)) + came.stored
+            let answer = try await shard.delete(Array(stored.prefix(4)) + came.doubtful)
             #expect(answer.outcomes.prefix(4).allSatisfy { $0 == .deleted })
             #expect(shard.keeper.group!.inSync.count == 2, "it takes part")
             for index in 0..<2 {

@@ -24,14 +24,7 @@ struct HeartbeatBesideOrdersTests {
             _ = try await shard.eventually("a commit is under way") { () async throws(WireStatus) in hold.isReached }
             let order = DropReplica(shard: test.shard(), epoch: Epoch(99))
             let removal = Task { _ = try? await shard.call(order, on: 1, within: .seconds(60)) }
-            _ = try await shard.eventually("it stops") { () async throws(WireStatus) -> Bool in
-                do throws(WireStatus) {
-                    _ = try await shard.faces(ids, on: 1)
-                    return false
-                } catch {
-                    return error.message.contains("is stopping")
-                }
-            }
+            try await shard.awaitStopping(of: 1, reading: ids)
             let count = shard.keeper.heartbeatCount(of: node)
             _ = try await shard.eventually("it is heard of") { () async throws(WireStatus) in
                 shard.keeper.heartbeatCount(of: node) >= count + 5

@@ -147,14 +147,7 @@ struct LateOrderTests {
             _ = try await shard.eventually("it is sent the deletion") { () async throws(WireStatus) in hold.isReached }
             try await delayAnswer(to: nodes[1], of: shard)
             let dropping = dropping(order, from: shard)
-            _ = try await shard.eventually("it stops") { () async throws(WireStatus) -> Bool in
-                do throws(WireStatus) {
-                    _ = try await shard.faces(ids, on: 1)
-                    return false
-                } catch {
-                    return error.message.contains("is stopping")
-                }
-            }
+            try await shard.awaitStopping(of: 1, reading: ids)
             try await tellOfGroup(shard)
             hold.release()
             _ = await dropping.value

@@ -16,17 +16,7 @@ import WorkerService
             let primary = await shard.index(of: shard.keeper.group!.primary)
             await shard.stop(primary)
             try await shard.start(primary, room: .rowIDs(10))
-            // It leads again under a new epoch.
-            let refusal = try await shard.eventually("the write is refused") { () async throws(WireStatus) in
-                do throws(WireStatus) {
-                    let epoch = shard.keeper.group!.epoch.number
-                    _ = try await shard.call(test.enrol(Array(ids.suffix(1)), epoch: epoch), on: primary)
-                    return WireStatus?.none
-                } catch {
-                    guard error.code == .storageFull else { throw error }
-                    return error
-                }
-            }
+            let refusal = try await shard.refusalForWantOfRoom(of: Array(ids.suffix(1)), by: primary)
             let said = try #require(refusal, "the face was taken")
             #expect(said.message.contains("row ids"), "\(said)")
 
@@ -50,17 +40,7 @@ import WorkerService
             let primary = await shard.index(of: shard.keeper.group!.primary)
             await shard.stop(1 - primary)
             try await shard.start(1 - primary, room: .rowIDs(10))
-            // What is ordered before the primary has heard of it the other takes.
-            var refusal: WireStatus?
-            for id in ids.dropFirst(10) where refusal == nil {
-                do throws(WireStatus) {
-                    let epoch = shard.keeper.group!.epoch.number
-                    _ = try await shard.call(test.enrol([id], epoch: epoch), on: primary)
-                } catch {
-                    if error.code == .storageFull { refusal = error }
-                }
-                try await Task.sleep(for: .milliseconds(50))
-            }
+            let refusal = try await shard.enrolUntilRefused(ids.dropFirst(10), by: primary).refusal
             let said = try #require(refusal, "no face was refused")
             #expect(said.message.contains("worker \(nodes[1 - primary])"), "\(said)")
             let answer = try await shard.delete([ids[0]])

@@ -87,5 +87,7 @@ import Testing
         } throws: { error in
             (error as? PartitionError)?.isCorruption == true
         }
+        // Whoever has it made is told which of them is to be repaired.
+        #expect(builder.damage?.source == 0 && builder.damage?.error.isCorruption == true)
     }
 }

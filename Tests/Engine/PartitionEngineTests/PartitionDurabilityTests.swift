@@ -142,6 +142,36 @@ struct PartitionDurabilityTests {
         fixture.partition.close()
     }
 
+    /// Pages of the file that were never written to take room on the disk when they are overwritten.
+    @Test(.enabled(if: SmallDisk.isAvailable))
+    func erasingWaitsForRoomOnTheDisk() throws {
+        let disk = try SmallDisk(byteCount: 16 << 20)
+        let fixture = try PartitionFixture(directory: "\(disk.path)/partition")
+        defer { fixture.partition.close() }
+        var source = FaceSource(dimension: 64)
+        let ids = (0..<20).map { FaceID($0) }
+        try fixture.enrol(ids, ids.map { _ in source.embedding() })
+        try fixture.delete([ids[3]])
+        // What lies behind the last page is free as well: a hole, for which the disk is too small.
+        let hasHole = truncate("\(fixture.directory)/data.mdb", 64 << 20) == 0
+        try #require(hasHole)
+        func erase() throws -> ErasingStep {
+            for _ in 0..<1000 {
+                let step = try fixture.partition.eraseRemnants(isAtOnce: true)
+                if step != .advanced { return step }
+            }
+            return .advanced
+        }
+        for _ in 0..<3 { #expect(try erase() == .waits) }
+        #expect(disk.usedByteCount > 15 << 20, "it is the disk that is waited for")
+        #expect(try fixture.partition.remnantAge() != nil)
+        try disk.resize(byteCount: 1 << 27)
+        #expect(try erase() == .idle)
+        #expect(try fixture.partition.remnantAge() == nil)
+        // It was never to be opened again.
+        try fixture.enrol([FaceID(99)], [source.embedding()])
+    }
+
     /// Enrols until there is no room; what was acknowledged stays and can be searched.
     private func expectFilling(_ fixture: PartitionFixture) throws {
         var source = FaceSource(dimension: 64, seed: 3)

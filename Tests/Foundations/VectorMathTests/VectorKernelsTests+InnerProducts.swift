@@ -6,7 +6,7 @@ extension VectorKernelsTests {
         /// Odd numbers of rows and probes, more rows than one piece, tails of 8.
         static let shapes: [(dimension: Int, probes: Int, rows: Int)] = [
             (8, 1, 1), (8, 3, 5), (64, 4, 7), (72, 5, 33), (128, 2, 17), (256, 9, 301), (512, 4, 70), (512, 1, 0),
-            (512, 0, 3), (520, 1, 7), (2048, 6, 19), (2048, 13, 70),
+            (512, 0, 3), (520, 1, 7), (520, 3, 7), (2048, 6, 19), (2048, 13, 70),
         ]
 
         @Test(arguments: shapes)

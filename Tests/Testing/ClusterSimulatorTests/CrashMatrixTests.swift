@@ -81,6 +81,35 @@ struct CrashMatrixTests {
         #expect(results.tally.doneCount > 0)
     }
 
+    /// The disk is full for long enough to be met, and not for good.
+    @Test func aCodebookThatACoordinatorHasNoRoomForIsRecordedInTheEnd() {
+        let isFull = { (cell: MatrixCell) in cell.role == .controller && cell.fault == .fullDisk }
+        let cells = MatrixCell.all(of: .rollout).filter { isFull($0) && [.training, .trained].contains($0.stage) }
+        let results = Self.run(cells + cells + cells)
+        #expect(results.tally.doneCount > 0 && results.counts.unstoredCodebooks > 0)
+        #expect(!MatrixCell.all(of: .move).contains(where: isFull), "nothing of it is on that disk")
+    }
+
+    /// What every run without somebody to strike is held to: links that are cut, which none of them has, break it.
+    @Test func searchesThatLackShardsForLongAreFoundWhereNobodyIsStruck() {
+        let details = (1...10 as ClosedRange<UInt64>).compactMap { seed -> String? in
+            var simulation = Simulation(seed: seed, cell: MatrixCell(.move, .copying, intervention: .pause))
+            simulation.settings.controllerCount = 1
+            simulation.settings.cutInterval = .milliseconds(200)
+            return simulation.run().violation?.details
+        }
+        #expect(details.contains { $0.contains("nobody is struck") }, "\(details)")
+    }
+
+    /// In some of these runs copies come whole, and in some in parts.
+    @Test func copiesComeInPartsInEveryOtherSeed() {
+        let cell = MatrixCell(.move, .copying, .target, .kill)
+        let arePartial = (1...4 as ClosedRange<UInt64>).map { Simulation(seed: $0, cell: cell).settings.hasCopyParts }
+        #expect(arePartial == [true, false, true, false])
+        let counts = (1...12 as ClosedRange<UInt64>).map { Simulation(seed: $0, cell: cell).run().counts }
+        #expect(counts.contains { $0.foundCopies > 0 }, "another life of the target finds what had come")
+    }
+
     @Test func theSameCellGivesTheSameRun() {
         let cell = MatrixCell(.merge, .sealed, .primary, .kill)
         let (first, second) = (Simulation(seed: 4, cell: cell).run(), Simulation(seed: 4, cell: cell).run())

@@ -37,7 +37,7 @@ struct SimulationTests {
         #expect(counts.unheardReads > 0)
         #expect(counts.strongReads > 1000 && counts.refusedStrongReads > 0)
         #expect(counts.fullSearches > 1000 && counts.partialSearches > 0 && counts.refusedSearches > 0)
-        #expect(counts.leaps > 0)
+        #expect(counts.leaps > 0 && counts.controllerPauses > 0)
         #expect(counts.operationsDone > 0 && counts.operationsTakenBack > 0 && counts.successions > 0)
     }
 
@@ -88,6 +88,10 @@ struct SimulationTests {
     @Test func aPartOfAWriteThatIsTakenForAllOfItIsFound() { PlantedRow.parts.expectFound() }
 
     @Test func aReplicaThatIsRemovedByALateOrderIsFound() { PlantedRow.removals.expectFound() }
+
+    @Test func recordsThatAreToldAsNewWhateverTheirAgeAreFound() { PlantedRow.records.expectFound() }
+
+    @Test func aLogThatIsCutBehindACopyIsFound() { PlantedRow.copies.expectFound() }
 
     @Test(arguments: PlantedRow.diskFaults)
     func aDiskThatIsTakenAtItsWordIsFound(row: PlantedRow) { row.expectFound() }

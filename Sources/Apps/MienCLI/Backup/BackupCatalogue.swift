@@ -36,18 +36,34 @@ struct BackupCatalogue {
             var catalogue = BackupCatalogue(entries: [])
             let all = if let names { names } else { try await store.backups() }
             for name in all {
-                do throws(BackupError) {
-                    let manifest: BackupManifest? =
-                        names == nil ? try await store.listedManifest(of: name) : try await store.manifest(of: name)
-                    if let manifest { catalogue.entries.append(Entry(name: name, manifest: manifest)) }
-                } catch {
-                    if case .storeFailed = error { throw error }
-                    catalogue.damaged.append(Damage(name: name, problem: error))
+                switch try await look(at: name, isListed: names == nil, in: store) {
+                case nil: continue
+                case .success(let manifest)?: catalogue.entries.append(Entry(name: name, manifest: manifest))
+                case .failure(let problem)?: catalogue.damaged.append(Damage(name: name, problem: problem))
                 }
             }
             catalogue.entries.sort { ($0.manifest.created, $0.name) < ($1.manifest.created, $1.name) }
             catalogue.damaged.sort { $0.name < $1.name }
             return catalogue
+        }
+    }
+
+    /// A backup's manifest, or what is wrong with it.
+    ///
+    /// - Parameter isListed: whether it was there a moment ago: nil when it is not any more.
+    private static func look(
+        at name: String,
+        isListed: Bool = true,
+        in store: any BackupStore
+    ) async throws(BackupError) -> Result<BackupManifest, BackupError>? {
+        do throws(BackupError) {
+            guard isListed else { return .success(try await store.manifest(of: name)) }
+            guard let manifest = try await store.listedManifest(of: name) else { return nil }
+            return .success(manifest)
+        } catch {
+            // That says nothing of the backup.
+            if case .storeFailed = error { throw error }
+            return .failure(error)
         }
     }
 
@@ -58,13 +74,9 @@ struct BackupCatalogue {
         in store: any BackupStore
     ) async throws(BackupError) -> BackupManifest? {
         for backup in try await store.backups().reversed() where BackupName.mayBe(backup, ofCollection: name) {
-            do throws(BackupError) {
-                let manifest = try await store.manifest(of: backup)
-                if manifest.collection.id == collection { return manifest }
-            } catch {
-                // One that cannot be read saves no reading; the next backup is whole without it.
-                if case .storeFailed = error { throw error }
-            }
+            // One that cannot be read saves no reading; the next backup is whole without it.
+            guard case .success(let manifest)? = try await look(at: backup, in: store) else { continue }
+            if manifest.collection.id == collection { return manifest }
         }
         return nil
     }
@@ -79,12 +91,10 @@ struct BackupCatalogue {
         of collection: String,
         in store: any BackupStore
     ) async throws(CommandFailure) -> Entry {
-        if let name {
-            return try await keeping { () async throws(BackupError) in
-                Entry(name: name, manifest: try await store.manifest(of: name))
-            }
+        if let name { return try await Candidate(name: name).entry(in: store) }
+        if let newest = try await candidates(of: collection, in: store).first {
+            return try await newest.entry(in: store)
         }
-        if let newest = try await candidates(of: collection, in: store).first { return try newest.entry() }
         throw CommandFailure(
             .no,
             "\(store.place) has no backup of a collection '\(collection)'; 'mien backup list' shows those there are, "
@@ -95,13 +105,14 @@ struct BackupCatalogue {
     /// A backup that may be chosen, or that would be but for what is wrong with it.
     struct Candidate {
         var name: String
-        var manifest: Result<BackupManifest, BackupError>
+        /// What is wrong with its manifest, where that was read.
+        var problem: BackupError?
 
-        func entry() throws(CommandFailure) -> Entry {
-            do throws(BackupError) {
-                return Entry(name: name, manifest: try manifest.get())
-            } catch {
-                throw CommandFailure(error)
+        /// Reads its manifest: those of all candidates at once may be more than there is memory for.
+        func entry(in store: any BackupStore) async throws(CommandFailure) -> Entry {
+            if let problem { throw CommandFailure(problem) }
+            return try await keeping { () async throws(BackupError) in
+                Entry(name: name, manifest: try await store.manifest(of: name))
             }
         }
     }
@@ -111,25 +122,20 @@ struct BackupCatalogue {
         of collection: String,
         in store: any BackupStore
     ) async throws(CommandFailure) -> [Candidate] {
-        let candidates = try await keeping { () async throws(BackupError) in
-            var candidates: [Candidate] = []
-            for name in try await store.backups().reversed() where BackupName.mayBe(name, ofCollection: collection) {
-                do throws(BackupError) {
-                    guard let manifest = try await store.listedManifest(of: name) else { continue }
-                    guard manifest.collection.name == collection else { continue }
-                    candidates.append(Candidate(name: name, manifest: .success(manifest)))
-                } catch {
-                    if case .storeFailed = error { throw error }
-                    candidates.append(Candidate(name: name, manifest: .failure(error)))
-                }
-            }
-            return candidates
-        }
+        var candidates: [Candidate] = []
         var clusters: [(id: NodeID, newest: String)] = []
-        for candidate in candidates {
-            guard case .success(let manifest) = candidate.manifest else { continue }
-            if !clusters.contains(where: { $0.id == manifest.cluster }) {
-                clusters.append((manifest.cluster, candidate.name))
+        try await keeping { () async throws(BackupError) in
+            for name in try await store.backups().reversed() where BackupName.mayBe(name, ofCollection: collection) {
+                switch try await look(at: name, in: store) {
+                case nil: continue
+                case .failure(let problem)?: candidates.append(Candidate(name: name, problem: problem))
+                case .success(let manifest)?:
+                    guard manifest.collection.name == collection else { continue }
+                    candidates.append(Candidate(name: name))
+                    if !clusters.contains(where: { $0.id == manifest.cluster }) {
+                        clusters.append((manifest.cluster, name))
+                    }
+                }
             }
         }
         guard clusters.count < 2 else {

@@ -60,8 +60,7 @@ struct PointInTime {
     ) async throws(CommandFailure) -> (entry: BackupCatalogue.Entry, plan: ArchivePlan) {
         var candidates: [BackupCatalogue.Candidate] = []
         if let backup {
-            let named = try await BackupCatalogue.choose(backup, of: collection, in: store)
-            candidates = [.init(name: backup, manifest: .success(named.manifest))]
+            candidates = [.init(name: backup)]
         } else {
             candidates = try await BackupCatalogue.candidates(of: collection, in: store)
         }
@@ -70,7 +69,7 @@ struct PointInTime {
         var moments: [ClosedRange<Timestamp>] = []
         var refusal: ArchiveRefusal?
         for candidate in candidates {
-            let entry = try candidate.entry()
+            let entry = try await candidate.entry(in: store)
             let id = entry.manifest.collection.id
             newest = newest ?? id
             if case .sequences = self.target, id != newest { continue }

@@ -30,9 +30,8 @@ enum StatusReport {
             if worker.isLive, worker.memory.isShort {
                 problems.append("the worker at \(worker.address) takes no faces, for want of memory")
             }
-            if isShortOfDisk(worker) {
-                let free = "\(worker.freeDiskByteCount >> 20) MiB free"
-                problems.append("the worker at \(worker.address) takes no faces, for want of disk (\(free))")
+            if worker.isLive, worker.freeDiskByteCount < PartitionOptions().minimumFreeByteCount {
+                problems.append("the worker at \(worker.address) \(wantOfDisk(worker))")
             }
             if wantsWarm, worker.isLive, worker.isCold {
                 let warmth = warmth(worker.residentCodeByteCount, of: worker.codeByteCount)
@@ -57,9 +56,19 @@ enum StatusReport {
         return problems
     }
 
-    /// Whether a worker that is there refuses faces since its disk is full: it has less than what partitions keep free.
+    /// Whether a worker that is there may refuse faces since its disk is full: once it has, it takes some again with a
+    /// quarter more than what partitions keep free. Which of both holds it does not tell, nor what its snapshots have
+    /// yet to take, which it leaves out of what is free. So that is marked, and a problem only where it surely refuses
+    /// them, or does once its snapshots are taken.
     private static func isShortOfDisk(_ worker: ClusterInfo.Worker) -> Bool {
-        worker.isLive && worker.freeDiskByteCount < PartitionOptions().minimumFreeByteCount
+        worker.isLive && worker.freeDiskByteCount < PartitionOptions().renewedFreeByteCount
+    }
+
+    private static func wantOfDisk(_ worker: ClusterInfo.Worker) -> String {
+        let options = PartitionOptions()
+        return "is short of disk: \(worker.freeDiskByteCount >> 20) MiB free beside what snapshots have yet to take; "
+            + "with less than \(options.minimumFreeByteCount >> 20) MiB it takes no faces, until "
+            + "\(options.renewedFreeByteCount >> 20) MiB are free"
     }
 
     /// Copies that are in sync and do not hold the same: a search finds what the one has that is asked.

@@ -59,11 +59,7 @@ public enum OperationRequest: Hashable, Sendable {
 
     private static func node(_ text: String) throws(MienClientError) -> NodeID {
         guard let node = NodeID(text) else {
-            throw MienClientError(
-                code: .invalidRequest,
-                message: "'\(text.prefix(64))' is no worker's identity.",
-                hasNoEffect: true
-            )
+            throw .withoutEffect(.invalidRequest, "'\(text.prefix(64))' is no worker's identity.")
         }
         return node
     }

@@ -25,14 +25,16 @@ extension ClusterController {
         let balancingSteps = nextBalance.steps(in: view, now: now)
         var restarts: [OperationLedger.Key: [ReconcileAction]] = [:]
         if view.isSettled {
+            let motionless = ledger.motionless(now: now)
             let updates = OperationPlanner.updates(
                 view,
                 limits: options.operations,
                 standing: ledger.stalledOperations(now: now),
+                motionless: motionless,
                 now: .wallClock
             )
             plan.actions += updates.map { .advance($0) }
-            restarts = OperationPlanner.restarts(of: ledger.motionless(now: now), in: view)
+            restarts = OperationPlanner.restarts(of: motionless, in: view)
             plan.actions += restarts.sorted { $0.key.shard < $1.key.shard }.flatMap(\.value)
             plan.problems += stalledOperations(in: view, ledger, now: now)
             plan.actions += RolloutPlanner.restarts(

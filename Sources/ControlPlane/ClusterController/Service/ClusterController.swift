@@ -72,6 +72,7 @@ package final class ClusterController: Sendable {
                 restingShards: operations.restingShards(now: now)
             )
             view.absentWorkers = absent
+            view.shunnedWorkers = operations.shunnedWorkers(now: now)
             view.olderShards = olderRecords.shards
             view.suspectShards = olderRecords.suspects
             view.searchRates = searchLoad.rates
@@ -185,15 +186,26 @@ package final class ClusterController: Sendable {
                 // What earlier terms left behind is named by nothing now.
                 if isController, !wasController { await removeUnnamedCodebooks() }
                 wasController = isController
+                let begin = ContinuousClock.now
                 if !isController { observeOperations() }
                 for action in isController ? beginActions() : [] {
                     group.addTask { await self.perform(action) }
                 }
+                let end = ContinuousClock.now
                 await changes.wait(after: seen)
+                // Every heartbeat is news, and there may be hundreds in a second.
+                let rest = Self.pause(afterPlanningFor: end - begin) - (ContinuousClock.now - end)
+                if rest > .zero { try? await Task.sleep(for: rest) }
             }
             group.cancelAll()
         }
         await clients.close()
+    }
+
+    /// From one planning to the next at least: planning takes no more than half of the time, unless one takes longer
+    /// than half a second, and what has failed is found as soon as ever unless that was planned for a moment ago.
+    package static func pause(afterPlanningFor time: Duration) -> Duration {
+        min(max(time, .milliseconds(20)), .milliseconds(500))
     }
 
     /// Whether this coordinator holds the lease, no worker refuses it, and it can read the records.

@@ -17,6 +17,9 @@ package struct ClusterView: Sendable {
     package var olderShards: Set<ShardID> = []
     /// These, and those that may be: their groups are not changed, and workers are told nothing of them.
     package var suspectShards: Set<ShardID> = []
+    /// Workers on which a copy in the place of a lost one has come to nothing lately, by shard; see
+    /// ``OperationLedger/shunnedWorkers(now:)``.
+    package var shunnedWorkers: [ShardID: Set<NodeID>] = [:]
     /// Shards that are not to be frozen now: writes have just waited for long.
     package var restingShards: Set<ShardID>
     /// How far the archive has the logs of shards that are about to go; nil where logs are not archived.

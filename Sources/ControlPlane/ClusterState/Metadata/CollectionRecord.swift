@@ -73,6 +73,14 @@ package struct CollectionRecord: Hashable, Sendable {
     package func index(of shard: ShardID) -> Int? {
         let index = Int(shard.index)
         if index < placements.count, placements[index].shard == shard { return index }
+        // Behind a shard that was split or merged a place is no longer the index.
+        var (low, high) = (0, placements.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if placements[middle].shard < shard { low = middle + 1 } else { high = middle }
+        }
+        if low < placements.count, placements[low].shard == shard { return low }
+        // Nothing keeps a stored record to the order, and one that is out of it has its shards all the same.
         return placements.firstIndex { $0.shard == shard }
     }
 

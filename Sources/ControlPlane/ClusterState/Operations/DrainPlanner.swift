@@ -26,17 +26,36 @@ package enum DrainPlanner {
     /// The worker whose replica is catching up already to take the place of this one's; nil when there is none, or when
     /// the shard needs it besides another.
     static func replacement(of worker: NodeID, in placement: ShardPlacement, _ view: ClusterView) -> NodeID? {
-        let group = placement.group
-        guard let record = view.metadata.collections[placement.shard.collection],
-            group.members.count(where: { $0 != worker && !view.goneWorkers.contains($0) })
-                >= record.collection.configuration.replicationFactor
-        else { return nil }
+        guard isSpare(worker, placement, view) else { return nil }
         let awaited = view.metadata.openOperations.flatMap(\.steps).filter {
             $0.shard == placement.shard && !$0.state.hasEnded
         }.compactMap(\.change.newcomer)
-        return group.learners.first {
+        return placement.group.learners.first {
             $0 != worker && view.placementWorkers.contains($0) && !awaited.contains($0)
         }
+    }
+
+    /// Whether the shard's other replicas, those among them that are still catching up, are as many as it should have.
+    static func isSpare(_ worker: NodeID, _ placement: ShardPlacement, _ view: ClusterView) -> Bool {
+        guard let record = view.metadata.collections[placement.shard.collection] else { return false }
+        return placement.group.members.count { $0 != worker && !view.goneWorkers.contains($0) }
+            >= record.collection.configuration.replicationFactor
+    }
+
+    /// Workers to which open steps are yet to bring replicas, by shard; but not those that have yet to begin, of an
+    /// operation that is paused: that may be for long.
+    ///
+    /// - Parameter worker: whose replicas' own steps do not count; nil for nobody's.
+    private static func awaitedWorkers(
+        besidesMovesFrom worker: NodeID? = nil,
+        in view: ClusterView
+    ) -> [ShardID: [NodeID]] {
+        let steps = view.metadata.openOperations.flatMap { operation -> [Operation.Step] in
+            operation.steps.filter { operation.state != .paused || $0.state.isUnderWay }
+        }.filter { step in
+            !step.state.hasEnded && (worker == nil || step.change.leaver != worker)
+        }
+        return Dictionary(grouping: steps, by: \.shard).mapValues { $0.compactMap(\.change.newcomer) }
     }
 
     /// Whether a step under way brings a replica to the worker, or back to it.
@@ -89,14 +108,18 @@ package enum DrainPlanner {
         return max(leavers.count - placeCount, 0)
     }
 
-    /// One step for each replica on the worker: see ``departure(from:in:)``.
+    /// The steps of each replica on the worker: see ``departure(from:in:)``.
     package static func steps(from worker: NodeID, in view: ClusterView) -> [Operation.Step] {
         departure(from: worker, in: view).steps
     }
 
-    /// One step for each replica on the worker: to the worker with the fewest replicas that has none of the shard and
-    /// room on its disk, or to the one where its replacement is catching up already. Where none has room the step waits
-    /// for one's. A replica for which there is no other worker stays where it is.
+    /// One move for each replica on the worker: to the worker with the fewest replicas that has none of the shard, is
+    /// to get none by another open step, and has room on its disk, or to the one where its replacement is catching up
+    /// already. Where none has room the step waits for one's. A replica for which there is no other worker stays where
+    /// it is.
+    ///
+    /// Where the primary, which sends it, has no disk for the copy that it makes first, and another that may be the
+    /// primary has, that one is made the primary before the move.
     ///
     /// They choose in their order. Where some find no room so, the largest choose first; and where some find none even
     /// then, each goes to the worker with the least room that suffices: of these the one that leaves fewest without.
@@ -113,8 +136,8 @@ package enum DrainPlanner {
             let other = self.departure(of: bySize.map { $0.0 }, from: worker, isTight: isTight, in: view)
             if other.withoutRoom.count < departure.withoutRoom.count { departure = other }
         }
-        let steps = Dictionary(uniqueKeysWithValues: departure.steps.map { ($0.shard, $0) })
-        departure.steps = placements.compactMap { steps[$0.shard] }
+        let steps = Dictionary(grouping: departure.steps, by: \.shard)
+        departure.steps = placements.flatMap { steps[$0.shard] ?? [] }
         return departure
     }
 
@@ -126,9 +149,12 @@ package enum DrainPlanner {
         in view: ClusterView
     ) -> Departure {
         var load = load(view)
+        let room = WorkerRoom(view)
+        let awaited = awaitedWorkers(besidesMovesFrom: worker, in: view)
         var departure = Departure()
         for placement in placements where !isTakenBack(worker, placement, view) {
-            let members = placement.group.members
+            // To where another replica of the shard is to go this one cannot: the shard would have one copy less.
+            let members = placement.group.members + (awaited[placement.shard] ?? [])
             if let target = replacement(of: worker, in: placement, view) {
                 departure.steps.append(.init(shard: placement.shard, change: .move(from: worker, to: target)))
                 continue
@@ -143,26 +169,37 @@ package enum DrainPlanner {
             }
             // What waits for room takes none from those behind it.
             let taken = roomy == nil ? ReplicaSize() : size
-            load.add(target, to: members.filter { $0 != worker }, taking: taken)
+            load.add(target, to: placement.group.members.filter { $0 != worker }, taking: taken)
+            if let sender = newSender(of: placement, room, in: view) {
+                departure.steps.append(.init(shard: placement.shard, change: .lead(sender)))
+            }
             departure.steps.append(.init(shard: placement.shard, change: .move(from: worker, to: target)))
         }
         return departure
     }
 
+    /// Who has to become the primary before a replica of the shard can be sent; nil when the primary sends it, or
+    /// nobody can.
+    private static func newSender(of placement: ShardPlacement, _ room: WorkerRoom, in view: ClusterView) -> NodeID? {
+        let sender = room.sender(of: placement, in: view) { member in
+            view.metadata.pins[placement.shard]?.forbids(.lead(member)) != true
+        }
+        return sender == placement.primary ? nil : sender
+    }
+
     /// Gives replicas that wait for room on a worker to another that has it, or to the one to which they came
     /// meanwhile. Those that wait for a worker which may be given none for now, since it is silent, about to stop or
     /// short of memory, go to another when their copies can begin there; the rest of them stay its own, as it may be
-    /// back before their turn.
+    /// back before their turn. What the primary has no disk to send any more, and another has, ends: it is planned anew
+    /// with that one as the primary, one at a time for each, and none while it has part in as many copies as it may.
     ///
     /// - Parameter busy: what is under way.
     static func redirect(_ operation: inout Operation, in view: ClusterView, beside busy: Occupancy) {
         guard let worker = operation.drainedWorker else { return }
         let room = WorkerRoom(view)
         let targets = view.placementWorkers
-        let awaited = Dictionary(
-            grouping: view.metadata.openOperations.flatMap(\.steps).filter { !$0.state.hasEnded },
-            by: \.shard
-        ).mapValues { $0.compactMap(\.change.newcomer) }
+        let awaited = awaitedWorkers(in: view)
+        let foremost = Set(operation.foremostSteps)
         var busy = busy
         var load: PlacementLoad?
         for index in operation.steps.indices where operation.steps[index].state == .waiting {
@@ -172,6 +209,13 @@ package enum DrainPlanner {
             else { continue }
             if let coming = replacement(of: worker, in: placement, view) {
                 operation.steps[index].change = .move(from: worker, to: coming)
+                continue
+            }
+            if foremost.contains(index), let sender = newSender(of: placement, room, in: view),
+                !busy.isCopying(sender)
+            {
+                operation.steps[index].state = .undone
+                busy.addCopy(from: sender, to: target)
                 continue
             }
             let size = ReplicaSize(of: placement, in: view)

@@ -66,6 +66,16 @@ package struct OperationLedger: Sendable {
         var since: Duration
     }
 
+    /// A worker on which copies of a lost replica came to nothing.
+    private struct Shunning {
+        var pause: Duration
+        var until: Duration
+    }
+
+    /// How long a copy in the place of a lost one goes elsewhere, if it can, once a worker failed to get it: doubled by
+    /// each further time.
+    private static let shunningPauses = Duration.seconds(2 * 60)...Duration.seconds(60 * 60)
+
     /// Longest time that writes wait for shards that are to take another's place, and how long they go on before they
     /// wait again.
     private static let freezeLimit = Duration.seconds(3)
@@ -79,6 +89,8 @@ package struct OperationLedger: Sendable {
     private var traces: [Key: StepTrace] = [:]
     /// Of copies of these shards that were made to begin anew, and have not come again: they may come elsewhere.
     private var returning: [ShardID: StepTrace] = [:]
+    /// Forgotten once the shard has its copies.
+    private var shunnings: [ShardID: [NodeID: Shunning]] = [:]
     private var standstills: [OperationID: Standstill] = [:]
     private var rollouts: [OperationID: RolloutTrace] = [:]
     private var freezes: [ShardID: Duration] = [:]
@@ -107,6 +119,7 @@ package struct OperationLedger: Sendable {
             }
         }
         returning = returning.filter { shard, _ in view.isShort(shard) }
+        shunnings = shunnings.filter { shard, _ in view.isShort(shard) }
         for newcomer in view.newcomers {
             let key = Key(newcomer)
             let isNew = traces[key] == nil
@@ -242,7 +255,18 @@ package struct OperationLedger: Sendable {
     /// A step was made to begin anew: it has as much time again.
     package mutating func restarted(_ key: Key, now: Duration) {
         traces[key]?.beginsAnew(now: now)
-        if key.newcomer != nil { returning[key.shard] = traces[key] }
+        guard let worker = key.newcomer else { return }
+        returning[key.shard] = traces[key]
+        let pauses = Self.shunningPauses
+        let former = shunnings[key.shard]?[worker]?.pause
+        let pause = former.map { min($0 * 2, pauses.upperBound) } ?? pauses.lowerBound
+        shunnings[key.shard, default: [:]][worker] = Shunning(pause: pause, until: now + pause)
+    }
+
+    /// Workers to which a copy in the place of a lost one does not come again for now, if another can have it.
+    package func shunnedWorkers(now: Duration) -> [ShardID: Set<NodeID>] {
+        shunnings.mapValues { workers in Set(workers.filter { $0.value.until > now }.keys) }
+            .filter { !$0.value.isEmpty }
     }
 }
 

@@ -67,21 +67,25 @@ package enum OperationPlanner {
 
     /// What the operations' records should be instead.
     ///
-    /// - Parameter standing: operations that stand still for long; see ``OperationLedger/stalledOperations(now:)``.
+    /// - Parameters:
+    ///   - standing: operations that stand still for long; see ``OperationLedger/stalledOperations(now:)``.
+    ///   - motionless: steps of which nothing has moved for long; see ``OperationLedger/motionless(now:)``.
     package static func updates(
         _ view: ClusterView,
         limits: Limits,
         standing: [OperationID] = [],
+        motionless: [OperationLedger.Key] = [],
         now: Timestamp
     ) -> [Update] {
         var busy = Occupancy(view, limits: limits)
+        let motionless = Set(motionless)
         return view.metadata.openOperations.compactMap { operation in
             var next = operation
             if let rollout = operation.rollout {
                 RolloutPlanner.end(&next, rollout, in: view, now: now)
                 return next == operation ? nil : Update(old: operation, new: next)
             }
-            end(&next, in: view)
+            end(&next, in: view, motionless)
             if next.state == .running {
                 DrainPlanner.redirect(&next, in: view, beside: busy)
                 extend(&next, in: view)
@@ -130,9 +134,15 @@ package enum OperationPlanner {
 
     // MARK: Steps
 
-    /// Notes which steps have ended, and takes back those whose worker is gone.
-    private static func end(_ operation: inout Operation, in view: ClusterView) {
+    /// Notes which steps have ended, and takes back those whose worker is gone, or has no room any more.
+    private static func end(
+        _ operation: inout Operation,
+        in view: ClusterView,
+        _ motionless: Set<OperationLedger.Key>
+    ) {
         guard operation.state != .paused else { return }
+        // Where nobody is replaced, one that is away for as long is not waited for either.
+        let lost = view.goneWorkers.union(view.absentWorkers)
         for index in operation.steps.indices where !operation.steps[index].state.hasEnded {
             let step = operation.steps[index]
             guard let placement = view.metadata.placement(of: step.shard) else {
@@ -159,10 +169,14 @@ package enum OperationPlanner {
             }
             if isWithoutSender(index, of: operation) {
                 operation.steps[index].state = .undone
-                operation.add(note: "The replica of shard \(step.shard.index) that was to send one is not the primary.")
+                if operation.drainedWorker == nil {
+                    operation.add(
+                        note: "The replica of shard \(step.shard.index) that was to send one is not the primary."
+                    )
+                }
                 continue
             }
-            let isLost = step.change.beneficiary.map(view.goneWorkers.contains) ?? false
+            let isLost = step.change.beneficiary.map(lost.contains) ?? false
             let isBarred = step.change.newcomer.map { view.metadata.standing(of: $0) != .active } ?? false
             let isUnwanted = operation.kind == .rebalance && view.metadata.pin(forbidding: step) != nil
             if step.state == .waiting, isLost || isBarred || isUnwanted {
@@ -177,6 +191,17 @@ package enum OperationPlanner {
                 if isLost {
                     operation.steps[index].state = .undoing
                     operation.add(note: "Worker \(step.change.beneficiary!) has not been heard of for too long.")
+                } else if motionless.contains(.init(step, of: operation.id)),
+                    let shortage = shortage(of: step, of: operation, placement, in: view)
+                {
+                    operation.steps[index].state = .undoing
+                    if operation.drainedWorker == nil { operation.add(note: shortage) }
+                } else if operation.drainedWorker != nil, case .lead(let sender) = step.change,
+                    !view.readyMembers(of: placement).contains(sender),
+                    motionless.contains(.init(step, of: operation.id))
+                {
+                    // The move behind it ends with it, and is planned anew: another may be able to send by now.
+                    operation.steps[index].state = .undoing
                 } else if DrainPlanner.isFutile(step, in: view) {
                     operation.steps[index].state = .undoing
                     if operation.drainedWorker == nil {
@@ -241,6 +266,13 @@ package enum OperationPlanner {
                 let placement = view.metadata.placement(of: operation.steps[index].shard)
             else { continue }
             begun.insert(operation.steps[index].shard.collection)
+            // A replica that the shard needs has come there: this one would only take a copy away. It is planned anew.
+            if let worker = operation.drainedWorker, let target = operation.steps[index].change.newcomer,
+                placement.group.members.contains(target), !DrainPlanner.isSpare(worker, placement, view)
+            {
+                operation.steps[index].state = .undone
+                continue
+            }
             // Another step has brought it there: this one would only take a copy away, and taken back take it with it.
             if operation.drainedWorker == nil, operation.steps[index].isReached(placement.group) {
                 operation.steps[index].state = .undone
@@ -295,6 +327,8 @@ package struct Occupancy: Sendable {
     private let limits: OperationPlanner.Limits
     private var shards: Set<ShardID> = []
     private var copies: [NodeID: Int] = [:]
+    /// Shards that are made there in the place of others.
+    private var makings: [NodeID: Int] = [:]
     private var room: WorkerRoom
 
     package init(_ view: ClusterView, limits: OperationPlanner.Limits) {
@@ -308,8 +342,17 @@ package struct Occupancy: Sendable {
         for newcomer in view.copiedNewcomers { addCopy(from: newcomer.source, to: newcomer.worker) }
     }
 
-    /// Whether the worker has part in as many copies as it may.
-    func isBusy(_ worker: NodeID) -> Bool { copies[worker, default: 0] >= limits.copiesPerWorker }
+    /// Whether the worker has part in as many copies as it may, with shards that it makes in the place of others.
+    func isBusy(_ worker: NodeID) -> Bool {
+        copies[worker, default: 0] + makings[worker, default: 0] >= limits.copiesPerWorker
+    }
+
+    /// Whether the worker has part in as many copies as it may, whatever shards it makes: those that cannot be made
+    /// would have what is lost wait for as long.
+    func isCopying(_ worker: NodeID) -> Bool { copies[worker, default: 0] >= limits.copiesPerWorker }
+
+    /// Whether the worker has part in any copy.
+    func hasPartInCopy(_ worker: NodeID) -> Bool { copies[worker, default: 0] > 0 }
 
     mutating func addCopy(from source: NodeID, to target: NodeID) {
         copies[target, default: 0] += 1
@@ -346,7 +389,7 @@ package struct Occupancy: Sendable {
         shards.formUnion(step.shards)
         guard !isPaused else { return }
         if let succession = Succession(step, in: view.metadata) {
-            for worker in succession.sources[0].group.inSync { copies[worker, default: 0] += 1 }
+            for worker in succession.sources[0].group.inSync { makings[worker, default: 0] += 1 }
             return
         }
         guard let newcomer = step.change.newcomer,

@@ -225,6 +225,7 @@ extension OperationRequest {
         }
         operation.kind = .copies(collection, former: former)
         var load = PlacementLoad(view)
+        var byteCounts = Self.byteCounts(view)
         for placement in record.placements {
             var members = placement.group.members
             let size = ReplicaSize(of: placement, in: view)
@@ -235,7 +236,8 @@ extension OperationRequest {
                 members.append(next)
                 operation.steps.append(Operation.Step(shard: placement.shard, change: .add(next)))
             }
-            // A learner rather than one in sync, one that is silent rather than one that is live, never the primary.
+            // A learner rather than one in sync, one that is silent rather than one that is live, then the one whose
+            // worker has most; never the primary.
             let mayLeave = placement.group.members.filter {
                 $0 != placement.primary && !view.metadata.isPinned(placement.shard, on: $0)
             }
@@ -243,7 +245,8 @@ extension OperationRequest {
                 let (l, r) = (placement.group.isInSync(left), placement.group.isInSync(right))
                 if l != r { return !l }
                 let (leftLives, rightLives) = (view.liveWorkers.contains(left), view.liveWorkers.contains(right))
-                return leftLives != rightLives ? !leftLives : left < right
+                if leftLives != rightLives { return !leftLives }
+                return (byteCounts[right] ?? 0, left) < (byteCounts[left] ?? 0, right)
             }
             let leaverCount = max(placement.group.members.count - count.replicationFactor, 0)
             if leavers.count < leaverCount,
@@ -254,9 +257,20 @@ extension OperationRequest {
                 try PinPlanner.check(.remove(pinned), of: placement.shard, in: view)
             }
             for leaver in leavers.prefix(leaverCount) {
+                byteCounts[leaver]? -= max(size.diskByteCount, 1)
                 operation.steps.append(Operation.Step(shard: placement.shard, change: .remove(leaver)))
             }
         }
+    }
+
+    /// What each worker's replicas take on disk; an empty one counts as well.
+    private static func byteCounts(_ view: ClusterView) -> [NodeID: UInt64] {
+        var counts: [NodeID: UInt64] = [:]
+        for placement in view.metadata.placements {
+            let byteCount = max(ReplicaSize(of: placement, in: view).diskByteCount, 1)
+            for member in placement.group.members { counts[member, default: 0] += byteCount }
+        }
+        return counts
     }
 
     private static func record(

@@ -122,10 +122,8 @@ package enum RebalancePlanner {
     ) -> NodeID? {
         let size = ReplicaSize(of: placement, in: view)
         guard room.shortage(for: size, on: worker) == nil else { return nil }
-        func hasRoom(_ member: NodeID) -> Bool { room.diskShortage(for: size.diskByteCount, on: member) == nil }
-        if hasRoom(placement.primary) { return placement.primary }
-        return view.readyMembers(of: placement).first { member in
-            member != placement.primary && view.metadata.standing(of: member) == .active && hasRoom(member)
+        return room.sender(of: placement, in: view) { member in
+            view.metadata.standing(of: member) == .active
                 && view.metadata.pins[placement.shard]?.forbids(.lead(member)) != true
         }
     }

@@ -73,6 +73,14 @@ struct PlacementLoad {
             ?? best(beside: chosen) { room?.diskShortage(for: size.diskByteCount, on: $0) == nil }
     }
 
+    /// The member in sync that can send a replica beside what is on its way: see ``WorkerRoom/sender(of:in:where:)``.
+    ///
+    /// - Parameter leavers: nobody to make the primary.
+    func sender(of placement: ShardPlacement, besides leavers: Set<NodeID>, in view: ClusterView) -> NodeID? {
+        guard let room else { return placement.primary }
+        return room.sender(of: placement, in: view) { !leavers.contains($0) }
+    }
+
     /// As ``best(beside:taking:)``, or, where none has room, the one that the replica waits for.
     func target(beside chosen: [NodeID], taking size: ReplicaSize) -> NodeID? {
         best(beside: chosen, taking: size) ?? best(beside: chosen)

@@ -99,6 +99,20 @@ struct WorkerRoom: Sendable {
         return free < needed ? .disk(needed: needed, free: free) : nil
     }
 
+    /// The member that can send a replica, for which it makes a copy on its own disk: the primary rather than one that
+    /// would have to be made the primary first, and of others none that is to be emptied before one that stays; nil
+    /// when none has room for the copy.
+    ///
+    /// - Parameter mayLead: which of the others may be made the primary.
+    func sender(of placement: ShardPlacement, in view: ClusterView, where mayLead: (NodeID) -> Bool) -> NodeID? {
+        let byteCount = ReplicaSize(of: placement, in: view).diskByteCount
+        if diskShortage(for: byteCount, on: placement.primary) == nil { return placement.primary }
+        let others = view.readyMembers(of: placement).filter { member in
+            member != placement.primary && mayLead(member) && diskShortage(for: byteCount, on: member) == nil
+        }
+        return others.first { view.metadata.standing(of: $0) == .active } ?? others.first
+    }
+
     private func memoryShortage(for byteCount: UInt64, on worker: NodeID, besideCodes: Bool) -> Shortage? {
         guard let (reserved, free) = memory(on: worker, besideCodes: besideCodes) else { return nil }
         let needed = byteCount + reserved

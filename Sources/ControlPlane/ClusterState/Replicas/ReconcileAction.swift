@@ -140,6 +140,9 @@ package enum ReconcileProblem: Hashable, Sendable {
     case olderRecord(ShardID)
     /// The shard lacks a replica, and no worker that may have one has so much room on its disk.
     case noRoom(ShardID, byteCount: UInt64)
+    /// The shard lacks a replica, and neither its primary, which would send it, nor another that could take its place
+    /// has the disk for the copy that is made first.
+    case noRoomToSend(ShardID, primary: NodeID, byteCount: UInt64)
     /// The shard has outgrown what one should hold, and is not split for lack of room; with what is missing, as a
     /// sentence.
     case unsplitShard(ShardID, reason: String)
@@ -156,6 +159,7 @@ package enum ReconcileProblem: Hashable, Sendable {
     package var topic: ReconcileProblem {
         switch self {
         case .noRoom(let shard, _): .noRoom(shard, byteCount: 0)
+        case .noRoomToSend(let shard, let primary, _): .noRoomToSend(shard, primary: primary, byteCount: 0)
         case .unsplitShard(let shard, _): .unsplitShard(shard, reason: "")
         case .stalledStep(let operation, let shard, _): .stalledStep(operation, shard, reason: "")
         case .stalledNewcomer(let shard, let worker, _): .stalledNewcomer(shard, worker: worker, reason: "")
@@ -192,6 +196,10 @@ extension ReconcileProblem: CustomStringConvertible {
             "Shard \(shard) lacks a copy of \(byteCount >> 20) MiB, and no worker that may have it has room on its "
                 + "disk beside what is on its way and coordinator.spare_disk: free some, or add a worker. "
                 + "'mien explain' tells how much is missing where."
+        case .noRoomToSend(let shard, let primary, let byteCount):
+            "Shard \(shard) lacks a copy of \(byteCount >> 20) MiB. Its primary on worker \(primary), which makes it "
+                + "on its own disk before it sends it, has no room for that beside what is on its way and "
+                + "coordinator.spare_disk, and no other replica in sync that has takes its place: free some disk there."
         case .unsplitShard(let shard, let reason):
             "Shard \(shard) holds more faces than coordinator.split_above, and is not split, since its workers lack "
                 + "the room for two beside it. \(reason)"

@@ -16,6 +16,10 @@ package enum ReconcilePlanner {
         }
     }
 
+    /// Bytes of its log that a worker keeps of a shard: of one whose file is no larger a newcomer may get everything
+    /// from there, and no copy is made.
+    private static let logByteCount: UInt64 = 64 << 20
+
     /// Where replicas go that are missing.
     private struct Restorations {
         /// Of the workers with what was planned so far; nil before anybody asked.
@@ -26,13 +30,18 @@ package enum ReconcilePlanner {
         var waiting: [ShardID: NodeID] = [:]
         /// Shards that lack a replica for which no worker has room, with the bytes that it takes.
         var unplaced: [ShardID: UInt64] = [:]
+        /// Shards that lack a replica that nobody has the room to send, with the primary and the bytes that it takes.
+        var unsendable: [ShardID: (primary: NodeID, byteCount: UInt64)] = [:]
     }
 
-    /// Shards that lack a replica for which no worker has room on its disk.
+    /// Shards that lack a replica for which no worker has room on its disk, or that nobody has the room to send.
     package static func shardsWithoutRoom(in view: ClusterView) -> Set<ShardID> {
         Set(
-            plan(view).problems.compactMap { problem in
-                if case .noRoom(let shard, _) = problem { shard } else { nil }
+            plan(view).problems.compactMap { problem -> ShardID? in
+                switch problem {
+                case .noRoom(let shard, _), .noRoomToSend(let shard, _, _): shard
+                default: nil
+                }
             }
         )
     }
@@ -92,6 +101,9 @@ package enum ReconcilePlanner {
         }
         for (shard, byteCount) in restorations.unplaced.sorted(by: { $0.key < $1.key }) {
             plan.problems.append(.noRoom(shard, byteCount: byteCount))
+        }
+        for (shard, lack) in restorations.unsendable.sorted(by: { $0.key < $1.key }) {
+            plan.problems.append(.noRoomToSend(shard, primary: lack.primary, byteCount: lack.byteCount))
         }
         plan.waiting = restorations.waiting.sorted { $0.key < $1.key }.map { .init(shard: $0, change: .add($1)) }
         for worker in view.liveWorkers.sorted() {
@@ -226,13 +238,24 @@ package enum ReconcilePlanner {
                 &restorations
             )
         }
-        switch next {
         // Whatever it waits for may never come without the copies that are missing; the one that leaves is no copy.
-        case .wait(.tooFewInSync(let leaver)), .wait(.tooFewThere(let leaver, away: _)):
-            return restoration(placement, of: record, uncounted: [leaver], onlyAdding: true, in: view, &restorations)
-        case .wait: return restoration(placement, of: record, onlyAdding: true, in: view, &restorations)
+        var leavers: [NodeID] = []
+        switch next {
+        case .wait(.tooFewInSync(let leaver)), .wait(.tooFewThere(let leaver, away: _)): leavers = [leaver]
+        case .wait: break
         case .regroup, .done: return nil
         }
+        // One that is taken back, or is about the primary itself, would make its own the primary again.
+        let isOfReplica = (step.change.newcomer ?? step.change.leaver) != nil
+        return restoration(
+            placement,
+            of: record,
+            uncounted: leavers,
+            onlyAdding: true,
+            mayHandOver: isOfReplica && step.state == .running,
+            in: view,
+            &restorations
+        )
     }
 
     /// - Parameters:
@@ -240,12 +263,14 @@ package enum ReconcilePlanner {
     ///     collection's number.
     ///   - uncounted: count as ones that are gone, and are nobody to choose.
     ///   - onlyAdding: nobody leaves.
+    ///   - mayHandOver: whether who has the room to send may be made the primary, also where a step is under way.
     private static func restoration(
         _ placement: ShardPlacement,
         of record: CollectionRecord,
         toHave copies: Int? = nil,
         uncounted: [NodeID] = [],
         onlyAdding: Bool = false,
+        mayHandOver: Bool = false,
         in view: ClusterView,
         _ restorations: inout Restorations
     ) -> ReplicaGroup? {
@@ -263,16 +288,36 @@ package enum ReconcilePlanner {
             let holders = view.liveWorkers.filter {
                 view.replica(of: placement.shard, on: $0) != nil || view.successor(placement.shard, on: $0) != nil
             }
-            let others = members + holders.union(uncounted).subtracting(members).sorted()
+            var others = members + holders.union(uncounted).subtracting(members).sorted()
+            // Where it has just come to nothing it comes again only if nobody else can have it.
+            let shunned = (view.shunnedWorkers[placement.shard] ?? []).sorted()
+            if current.makeshift(beside: others + shunned, taking: size) != nil { others += shunned }
             if let best = current.makeshift(beside: others, taking: size) {
                 // A step that is under way, and counts, may wait for just this copy.
                 let mayWait = !onlyAdding || copies != nil
-                let busy = mayWait ? current.workers.filter(restorations.occupancy.isBusy) : []
-                if !busy.contains(group.primary) {
-                    candidates = current.makeshift(beside: others + busy, taking: size).map { [$0] } ?? []
+                // Who sends it makes a copy on its own disk first, which would be filled for nothing.
+                let ownSender = size.diskByteCount <= logByteCount ? group.primary : nil
+                let sender = current.sender(of: placement, besides: gone, in: view) ?? ownSender
+                let busy = mayWait ? current.workers.filter(restorations.occupancy.isCopying) : []
+                let goal = current.makeshift(beside: others + busy, taking: size)
+                // What is being copied takes disk for as long as that only: its end is waited for.
+                let awaitsCopy = group.inSync.contains(where: restorations.occupancy.hasPartInCopy)
+                // One at a time is made the primary of what it is to send: it would be short of disk meanwhile itself.
+                if mayWait || mayHandOver, let sender, let goal, !restorations.occupancy.isCopying(sender),
+                    !isSending(placement, besides: gone, in: view), let next = group.handingOver(to: sender)
+                {
+                    restorations.occupancy.addCopy(from: sender, to: goal)
+                    current.add(goal, to: members, taking: size)
+                    restorations.load = current
+                    return next
+                }
+                if sender == nil, !awaitsCopy {
+                    restorations.unsendable[placement.shard] = (group.primary, size.diskByteCount)
+                } else if sender == group.primary, !busy.contains(group.primary) {
+                    candidates = goal.map { [$0] } ?? []
                 }
                 // Its turn comes: nobody else gets its room meanwhile.
-                if candidates.isEmpty {
+                if candidates.isEmpty, sender != nil || awaitsCopy {
                     current.add(best, to: members, taking: size)
                     restorations.waiting[placement.shard] = best
                 }
@@ -299,6 +344,19 @@ package enum ReconcilePlanner {
             restorations.occupancy.addCopy(from: group.primary, to: newcomer)
         }
         return next
+    }
+
+    /// Whether the primary makes or sends a copy for a learner of the shard, which would begin anew with another one.
+    private static func isSending(
+        _ placement: ShardPlacement,
+        besides gone: Set<NodeID>,
+        in view: ClusterView
+    ) -> Bool {
+        let copies = view.replica(of: placement.shard, on: placement.primary)?.copies ?? []
+        return copies.contains { copy in
+            placement.group.learners.contains(copy.worker) && !gone.contains(copy.worker)
+                && (copy.refusal == nil || copy.totalByteCount > 0)
+        }
     }
 
     private static func compare(

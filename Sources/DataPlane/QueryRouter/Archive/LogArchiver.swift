@@ -65,6 +65,9 @@ package final class LogArchiver: Sendable {
     /// Where one run is.
     private struct Course {
         var books: [CollectionID: ArchiveBook] = [:]
+        /// What the books had as lost: a list that is read anew does not tell. Nor does another coordinator know that
+        /// goes on with it.
+        var lost: [CollectionID: Set<ArchiveVolume.Shard>] = [:]
         /// When shards of a collection that are about to go were last carried alone.
         var attended: [CollectionID: ContinuousClock.Instant] = [:]
         /// Collections of which that failed: they wait for the next turn, and hold up no other.
@@ -195,6 +198,7 @@ package final class LogArchiver: Sendable {
     private func turn(_ course: inout Course, _ store: any BackupStore) async -> Bool {
         let ids = archived(of: router.source.current)
         course.books = course.books.filter { ids.contains($0.key) }
+        course.lost = course.lost.filter { ids.contains($0.key) }
         course.attended = course.attended.filter { ids.contains($0.key) }
         course.failed = []
         var hasMore = false
@@ -285,10 +289,12 @@ package final class LogArchiver: Sendable {
                 book = known
             } else {
                 book = try await open(collection, store)
+                book.lose(course.lost[id] ?? [])
                 note(book, of: collection, in: map)
             }
             let (hasMore, failure) = try await carry(collection, map, &book, store, of: demand)
             course.books[id] = book
+            course.lost[id] = book.lost
             // That some of its shards were carried does not make all of it well.
             if failure != nil || demand == nil { note(failure, of: collection) }
             return (hasMore, failure != nil)
@@ -361,7 +367,9 @@ package final class LogArchiver: Sendable {
         of demand: ArchiveDemand?
     ) async throws(Failure) -> (hasMore: Bool, failure: Failure?) {
         let began = ContinuousClock.now
-        let placements = (map.placements[collection.id] ?? []).filter { demand?.due.contains($0.shard) ?? true }
+        let present = map.placements[collection.id] ?? []
+        book.loseAll(of: present.map { ArchiveVolume.Shard(index: $0.shard.index, range: $0.range) })
+        let placements = present.filter { demand?.due.contains($0.shard) ?? true }
         let isPressing = demand?.isPressing ?? false
         let context = QueryRouter.Context(
             map: map,
@@ -374,7 +382,7 @@ package final class LogArchiver: Sendable {
         )
         let shards = placements.map { ArchiveVolume.Shard(index: $0.shard.index, range: $0.range) }
         let standings = shards.map { book.standing(of: $0) }
-        let replacesDamage = book.replacesDamage
+        let known = book.lost.union(standings.compactMap { $0?.shard })
         let progress = await withTaskGroup(of: (Int, Progress).self) { group in
             var next = 0
             func beginNext() {
@@ -426,8 +434,6 @@ package final class LogArchiver: Sendable {
             }
             book.stored(page)
             archivedBytes.increment(by: progress.reduce(0) { $0 + $1.byteCount })
-            // The list that cannot be read had all of them.
-            let known = replacesDamage ? Set(shards) : Set(standings.compactMap { $0?.shard })
             let anew = Set(parts.filter { !$0.continues }.map(\.shard)).intersection(known)
             for shard in anew { noteGap(in: shard, of: collection, where: "between what there is") }
             for shard in page.unfinished {

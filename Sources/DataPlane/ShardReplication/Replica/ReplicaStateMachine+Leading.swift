@@ -158,6 +158,7 @@ extension ReplicaStateMachine {
     mutating func lead(now: Duration) {
         advance()
         acknowledge(now: now)
+        trimWindow()
         transmit(now: now)
     }
 
@@ -488,12 +489,21 @@ extension ReplicaStateMachine {
     /// member.
     package func matched(of member: NodeID) -> UInt64? { role == .primary ? progress[member]?.matched : nil }
 
+    /// Lets go of the first entries: of those that every other member has and that are applied here, and of what is
+    /// beyond the limit. What is applied can be read from disk, should one that had it want it again; what is not may
+    /// not be there.
     private mutating func trimWindow() {
-        let reached = progress.values.lazy.map(\.matched).min() ?? log.last.sequence
-        while let first = window.first, first.sequence <= reached || windowByteCount > Self.windowByteLimit {
-            window.removeFirst()
-            windowByteCount -= first.byteCount
+        let reached = min(applied, progress.values.lazy.map(\.matched).min() ?? applied)
+        var count = 0
+        for item in window {
+            guard item.sequence <= reached || windowByteCount > Self.windowByteLimit else { break }
+            windowByteCount -= item.byteCount
+            count += 1
         }
+        guard count > 0 else { return }
+        window.removeFirst(count)
+        // What lies before a slice is kept in memory with it.
+        if window.startIndex >= window.count { window = ArraySlice(Array(window)) }
     }
 
     // MARK: Watching

@@ -59,6 +59,10 @@ final class HeartbeatLinks: Sendable {
         for service in all { service.beatSoon() }
     }
 
+    func beatForCounts() {
+        for service in all { service.beatForCounts() }
+    }
+
     /// Beats until cancelled.
     ///
     /// - Throws: what must end the worker, such as a coordinator of another cluster.

@@ -5,7 +5,8 @@ import Threads
 import WireProtocol
 import WireTransport
 
-/// Tells one coordinator of this worker at every interval, and at once when something changed.
+/// Tells one coordinator of this worker at every interval, and at once when something changed; of counts that change
+/// while faces are written, a few times a second.
 ///
 /// The first answer makes the worker a member of that cluster for good; an answer of another cluster ends the worker.
 final class HeartbeatService: Sendable {
@@ -13,6 +14,8 @@ final class HeartbeatService: Sendable {
     private static let timeout = Duration.seconds(5)
     /// Changes within this time go into one beat.
     private static let leastPause = Duration.milliseconds(50)
+    /// Likewise for those of counts alone: of writes there may be many in a second, and every report takes time.
+    private static let leastCountPause = Duration.milliseconds(250)
 
     let coordinator: NodeAddress
     private let interval: Duration
@@ -29,6 +32,8 @@ final class HeartbeatService: Sendable {
     private let node = Mutex<NodeID?>(nil)
     private let beats: AsyncStream<Void>
     private let beatInput: AsyncStream<Void>.Continuation
+    private let counts: AsyncStream<Void>
+    private let countInput: AsyncStream<Void>.Continuation
 
     /// - Parameters:
     ///   - runs: of the worker: all its heartbeats share them.
@@ -60,6 +65,7 @@ final class HeartbeatService: Sendable {
         self.metrics = metrics
         self.logger = logger
         (beats, beatInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (counts, countInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     /// Whether the coordinator took the last heartbeat.
@@ -87,6 +93,11 @@ final class HeartbeatService: Sendable {
         beatInput.yield()
     }
 
+    /// Asks for a beat since there are more faces, or fewer: now, or soon after the last that was for that alone.
+    func beatForCounts() {
+        countInput.yield()
+    }
+
     /// Beats until cancelled.
     ///
     /// A data folder that cannot remember the cluster, on a full disk for example, is tried again at every beat.
@@ -98,6 +109,13 @@ final class HeartbeatService: Sendable {
                 while !Task.isCancelled {
                     self.beatSoon()
                     try? await Task.sleep(for: self.interval)
+                }
+                return .success(())
+            }
+            group.addTask {
+                for await _ in self.counts {
+                    self.beatSoon()
+                    try? await Task.sleep(for: Self.leastCountPause)
                 }
                 return .success(())
             }

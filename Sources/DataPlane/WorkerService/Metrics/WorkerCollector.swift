@@ -2,6 +2,7 @@ import ClusterModel
 import FaceModel
 import Observability
 import PartitionEngine
+import Synchronization
 import Threads
 import WireProtocol
 
@@ -78,8 +79,11 @@ struct WorkerCollector: Sendable {
 
     private func collectPartitions(_ replicas: [Replica.Figures], _ samples: inout MetricSamples) {
         let labels = CollectionLabels(replicas.compactMap(\.collection))
-        // Replicas out of service count too, and shards that are being made: their files are there.
-        let remnants = replicas.compactMap(\.remnantsSince) + self.replicas.successors.compactMap(\.remnantsSince)
+        // Replicas out of service count too, shards that are being made, and what could not be removed: their files are
+        // there.
+        let remnants =
+            replicas.compactMap(\.remnantsSince) + self.replicas.successors.compactMap(\.remnantsSince)
+            + self.replicas.remains.withLock { Array($0.values) }
         let age = remnants.min().map { ContinuousClock.now - $0 } ?? .zero
         samples.raise(MetricCatalogue.erasureAge, to: age / .seconds(1))
         samples.raise(MetricCatalogue.erasurePeriod, to: erasurePeriod / .seconds(1))

@@ -124,6 +124,7 @@ extension Replica {
             self.isFenced.store(state.isStopping, ordering: .releasing)
             state.phase = .serving(partition)
             state.isWarming = true
+            state.residency = nil
             return true
         }
         options.reportChanged()
@@ -208,7 +209,7 @@ extension Replica {
                     if let untilErasing { (hasMore, rest) = (true, hasMore ? min(rest, untilErasing) : untilErasing) }
                     options.metrics.maintained(took: .now - start)
                     schedule.maintained(hasMore: hasMore, took: .now - start, rest: rest, now: .now)
-                    if !hasMore { options.reportChanged() }
+                    if !hasMore { options.countsChanged() }
                 } catch {
                     noteIfMapIsFull(error)
                     logger.warning("maintenance of a replica failed", metadata: logMetadata(error))
@@ -242,8 +243,8 @@ extension Replica {
 
     private func noteCommit(rowCount: Int, took duration: Duration, in schedule: inout LaneSchedule) {
         schedule.committed(rowCount: rowCount, took: duration)
-        // Counts that people see should be those of the write they have just made.
-        if rowCount > 0, monitor.withLock({ $0.queue.isEmpty }) { options.reportChanged() }
+        // Counts that people see should soon be those of the write they have just made.
+        if rowCount > 0, monitor.withLock({ $0.queue.isEmpty }) { options.countsChanged() }
     }
 
     private func takeAppliedRowCount() -> Int { monitor.withLock { $0.replication?.takeAppliedRowCount() ?? 0 } }

@@ -8,6 +8,8 @@ import WireProtocol
 extension Replica {
     /// Bytes read into memory in a second after a partition has been opened: searches need the disk as well.
     private static let prefaultRate = 256 << 20
+    /// How long what was read of it counts: that takes some hundred looks into the file and at the system's pages.
+    private static let residencyInterval = Duration.seconds(2)
 
     /// Has what the policy names read into memory in its turn: a few threads do that for all replicas.
     ///
@@ -24,6 +26,7 @@ extension Replica {
             // What a later session has begun is its own.
             guard !isOver.isSet else { return }
             state.isWarming = false
+            state.residency = nil
         }
     }
 
@@ -46,11 +49,18 @@ extension Replica {
         }
     }
 
-    /// How much of the partition is in memory, of the bytes that ``report()`` read last; nothing while it is away.
+    /// How much of the partition is in memory, of the bytes that ``report()`` read last, as it was a moment ago;
+    /// nothing while it is away.
     func mappedMemory() -> MappedMemory {
-        let residency = try? read(.local) { (partition, _) throws(PartitionError) in
-            try partition.residency()
+        let now = ContinuousClock.now
+        let known = monitor.withLock { state in
+            state.residency.flatMap { now - $0.read < Self.residencyInterval ? $0.shares : nil }
         }
+        let residency = try? read(.local) { (partition, _) throws(PartitionError) -> PartitionResidency in
+            if let known { return known }
+            return try partition.residency()
+        }
+        if let residency, known == nil { monitor.withLock { $0.residency = (residency, now) } }
         guard let residency, let statistics = monitor.withLock(\.statistics) else { return MappedMemory() }
         return MappedMemory(
             codeByteCount: statistics.codeByteCount,

@@ -83,6 +83,8 @@ final class Replica: Sendable {
         var collectionName: String?
         var fileUse: PartitionFileUse?
         var fileUseRead: ContinuousClock.Instant?
+        /// How much of the partition is in memory, as last read, and when that was; nil where it is to be read anew.
+        var residency: (shares: PartitionResidency, read: ContinuousClock.Instant)?
         /// Since when a face is gone of which the file may have bytes; nil while there is none, as last read.
         var remnantsSince: ContinuousClock.Instant?
         /// When it last served, as of the last report; before that, when this process began to hold it.
@@ -91,8 +93,10 @@ final class Replica: Sendable {
         var verified: Timestamp?
         /// Since when that partition is here, as far as this process has seen it.
         var partitionSince = ContinuousClock.now
-        /// It was made by this process, before which the worker held none that counted, and was not in sync since.
+        /// It was made by this process and was not in sync since.
         var isNewcomer = false
+        /// How many copies its shard is to have, as the last order to host it said; nil before one.
+        var replicationFactor: Int?
     }
 
     /// What can be told of the replica without looking at the disk.
@@ -157,7 +161,7 @@ final class Replica: Sendable {
     /// - Parameters:
     ///   - lane: the thread that is its own from now on.
     ///   - isNew: this process has just made it.
-    ///   - isNewcomer: and held no other of its shard that counted.
+    ///   - isNewcomer: and it has nothing yet.
     /// - Important: ``stop()`` must be called before the last reference goes away.
     static func start(
         record: ReplicaRecord,
@@ -461,11 +465,13 @@ final class Replica: Sendable {
 
     // MARK: Standing among the others
 
-    /// Whether the others of its shard have more than it, as far as it has heard, and it is missed: it counted before.
-    var isCatchingUp: Bool { monitor.withLock { $0.isBehind(links.node) && !$0.isNewcomer } }
+    /// Whether the others of its shard have more than it, as far as it has heard, and it is missed: it counted before,
+    /// or stands in for one that is lost.
+    var isCatchingUp: Bool { monitor.withLock { $0.isBehind(links.node) && !$0.isSpare } }
 
-    /// Whether it is on its way to count for the first time, as the copy of a move: nobody has missed it yet.
-    var isNewcomer: Bool { monitor.withLock { $0.isBehind(links.node) && $0.isNewcomer } }
+    /// Whether it is on its way to count for the first time, as the copy of a move, beside all copies that there are to
+    /// be: nobody misses it.
+    var isSpare: Bool { monitor.withLock { $0.isBehind(links.node) && $0.isSpare } }
 
     /// Whether what searches read first is still being read into memory.
     var isWarming: Bool {
@@ -556,6 +562,12 @@ extension Replica.State {
     fileprivate func isBehind(_ node: NodeID) -> Bool {
         guard let group else { return record.isReplicated }
         return group.learners.contains(node)
+    }
+
+    /// Whether its shard has all its copies without it, which has yet to count for the first time.
+    fileprivate var isSpare: Bool {
+        guard isNewcomer, let group, let replicationFactor else { return false }
+        return group.inSync.count >= replicationFactor
     }
 
     fileprivate var possibleRemnantsSince: ContinuousClock.Instant? {

@@ -29,4 +29,6 @@ struct ReplicaOptions: Sendable {
     var metrics: WorkerMetrics
     /// Called from a lane when what the next heartbeat should say has changed.
     var reportChanged: @Sendable () -> Void
+    /// Likewise when that is only how many faces there are, or how far maintenance is: it is said a few times a second.
+    var countsChanged: @Sendable () -> Void
 }

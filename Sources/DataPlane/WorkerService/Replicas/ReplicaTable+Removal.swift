@@ -34,9 +34,7 @@ extension ReplicaTable {
             logger.debug("replica is to be dropped", metadata: metadata(shard, ["epoch": "\(request.epoch.number)"]))
             if let ground { try held.beginRemoval(by: ground) }
             held.stop()
-            let isNewcomer = held.monitor.withLock(\.isNewcomer)
-            // One that goes for good comes never again.
-            if request.groupVersion != 0, !isNewcomer { former.withLock { _ = $0.insert(shard) } }
+            if let since = held.figures.remnantsSince { noteRemains(in: folder.replicaPath(shard), since: since) }
         }
         // Whoever asks meanwhile is told that it is there as long as its files are.
         do throws(WorkerError) {
@@ -45,6 +43,10 @@ extension ReplicaTable {
         } catch {
             // One that is gone for good is told of until the disk lets it go; another may be wanted here again.
             if request.groupVersion != 0 { replicas.withLock { $0[shard] = nil } }
+            logger.error(
+                "files of a replica that was dropped cannot be removed",
+                metadata: metadata(shard, ["path": "\(folder.replicaPath(shard))", "reason": "\(error)"])
+            )
             throw Refusal.folder(error)
         }
         if held != nil {

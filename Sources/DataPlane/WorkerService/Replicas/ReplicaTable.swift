@@ -17,8 +17,9 @@ final class ReplicaTable: Sendable {
     let logger: Logger
     let replicas = Mutex<[ShardID: Replica]>([:])
     let prepared = Mutex<[ShardID: Successor]>([:])
-    /// Shards of which a replica that counted was dropped, and may come again: where it does, it is missed.
-    let former = Mutex<Set<ShardID>>([])
+    /// Folders that are to be removed, as long as they are there, and since when a face is gone of which they may have
+    /// bytes.
+    let remains = Mutex<[String: ContinuousClock.Instant]>([:])
     /// After attempts at shards that were taken back.
     private let rests = Mutex<[ShardID: CopyRest]>([:])
     let began = ReplicationClock.now
@@ -199,13 +200,13 @@ final class ReplicaTable: Sendable {
             directory: directory,
             on: lane,
             isNew: true,
-            isNewcomer: former.withLock { !$0.contains(shard) },
+            isNewcomer: true,
             options: options,
             logger: logger
         )
         replicas.withLock { $0[shard] = replica }
         if let status = replica.waitUntilOpened() { throw status }
-        replica.take(request.group, asked: nil)
+        replica.take(request.group, of: request.collection.configuration, asked: nil)
         logger.info("replica hosted", metadata: metadata(shard, ["epoch": "\(request.group.epoch.number)"]))
         options.reportChanged()
     }
@@ -236,7 +237,7 @@ final class ReplicaTable: Sendable {
         guard request.range == record.range else {
             throw Refusal.invalid("shard \(request.shard) is held here with another hash range")
         }
-        replica.take(request.group, asked: nil)
+        replica.take(request.group, of: request.collection.configuration, asked: nil)
         // A log has its own memory of epochs.
         guard !replica.record.isReplicated else { return }
         do throws(WorkerError) {
@@ -375,6 +376,10 @@ final class ReplicaTable: Sendable {
             try DurableFile.remove(SuccessorRecord.path(in: successor.directory))
             try removeFiles(in: successor.directory)
         } catch {
+            logger.error(
+                "files of a prepared shard that was abandoned cannot be removed",
+                metadata: metadata(successor.shard, ["path": "\(successor.directory)", "reason": "\(error)"])
+            )
             throw Refusal.folder(error)
         }
     }
@@ -473,7 +478,7 @@ final class ReplicaTable: Sendable {
         successor.takeStandIn()?.replica.begin(on: lane)
         for replica in leaving { replica.stop() }
         if let status = replica.waitUntilOpened() { throw status }
-        replica.take(request.group, asked: nil)
+        replica.take(request.group, of: request.collection.configuration, asked: nil)
         logger.notice(
             "shard took others' place",
             metadata: metadata(
@@ -487,9 +492,21 @@ final class ReplicaTable: Sendable {
         options.reportChanged()
     }
 
+    /// What is in a folder that is to go counts as not erased until it is gone.
+    func noteRemains(in directory: String, since: ContinuousClock.Instant = .now) {
+        remains.withLock { $0[directory] = $0[directory].map { min($0, since) } ?? since }
+    }
+
     /// Removes a replica folder that has no record.
     func removeFiles(in directory: String) throws(WorkerError) {
-        guard DurableFile.exists(directory) else { return }
+        if DurableFile.exists(directory) {
+            noteRemains(in: directory)
+            try removeContent(of: directory)
+        }
+        remains.withLock { $0[directory] = nil }
+    }
+
+    private func removeContent(of directory: String) throws(WorkerError) {
         do throws(PartitionError) {
             try Partition.remove(at: "\(directory)/partition")
         } catch {

@@ -15,11 +15,14 @@ extension Replica {
     /// a restart, changes nothing. Nor does any for one that stops: it may be about to be removed, and what its lane
     /// has yet to answer must not tell its primary that it goes by a group of after that decision.
     ///
-    /// - Parameter asked: it was so at this time at the earliest; nil when that is not known.
-    func take(_ group: ReplicaGroup, asked: Duration?) {
+    /// - Parameters:
+    ///   - configuration: of the collection, where it was told with the group.
+    ///   - asked: it was so at this time at the earliest; nil when that is not known.
+    func take(_ group: ReplicaGroup, of configuration: CollectionConfiguration? = nil, asked: Duration?) {
         let now = ReplicationClock.now
-        let (effects, isNew) = monitor.withLock(waking: .all) { state -> ([Replication.Effect], Bool) in
-            guard !state.isStopping else { return ([], false) }
+        let (effects, isNew, needsLane) = monitor.withLock { state -> ([Replication.Effect], Bool, Bool) in
+            guard !state.isStopping else { return ([], false, false) }
+            if let configuration { state.replicationFactor = configuration.replicationFactor }
             let isNew = state.group.map { $0.version < group.version } ?? (group.version >= state.record.groupVersion)
             if isNew {
                 state.group = group
@@ -30,13 +33,17 @@ extension Replica {
             if let asked, state.group?.version == group.version {
                 state.confirmation = state.confirmation.map { max($0, asked) } ?? asked
             }
-            guard let version = state.group?.version, state.replication != nil else { return ([], isNew) }
+            guard let version = state.group?.version, state.replication != nil else {
+                // Where a hold of writes has run out meanwhile, its lane waits for something else.
+                return ([], isNew, isNew || !state.queue.isEmpty)
+            }
             if isNew { state.replication?.machine.configured(group, now: now) }
             if let confirmation = state.confirmation {
                 state.replication?.machine.confirmed(version: version, asked: confirmation)
             }
-            return (state.replication?.takeEffects() ?? [], isNew)
+            return (state.replication?.takeEffects() ?? [], isNew, isNew || state.mayHaveWork)
         }
+        if needsLane { monitor.wakeAll() }
         perform(effects)
         answerConfirmed()
         if isNew { options.reportChanged() }
@@ -51,8 +58,8 @@ extension Replica {
             return answer(.failure(error))
         }
         let now = ReplicationClock.now
-        let effects = monitor.withLock(waking: .all) { state -> [Replication.Effect]? in
-            guard state.replication != nil, !state.isStopping else { return nil }
+        let (effects, needsLane) = monitor.withLock { state -> ([Replication.Effect]?, Bool) in
+            guard state.replication != nil, !state.isStopping else { return (nil, false) }
             state.replication?.wait(
                 Replication.Caller(
                     sender: message.sender,
@@ -63,18 +70,20 @@ extension Replica {
                 )
             )
             state.replication?.machine.receive(.append(request), from: message.sender, now: now)
-            return state.replication?.takeEffects()
+            return (state.replication?.takeEffects(), state.mayHaveWork)
         }
         guard let effects else { return answer(.failure(Refusal.opening(shard))) }
+        if needsLane { monitor.wakeAll() }
         perform(effects)
     }
 
     private func receive(_ reply: EntriesAppended, from sender: NodeID) {
         let now = ReplicationClock.now
-        let effects = monitor.withLock(waking: .all) { state -> [Replication.Effect] in
+        let (effects, needsLane) = monitor.withLock { state -> ([Replication.Effect], Bool) in
             state.replication?.machine.receive(.reply(AppendReply(reply)), from: sender, now: now)
-            return state.replication?.takeEffects() ?? []
+            return (state.replication?.takeEffects() ?? [], state.mayHaveWork)
         }
+        if needsLane { monitor.wakeAll() }
         perform(effects)
         answerConfirmed()
     }
@@ -244,6 +253,16 @@ extension Replica {
 }
 
 extension Replica.State {
+    /// Whether there may be work for the lane after something was heard of the log, of its group or of the others: that
+    /// comes several times a second, and a wake-up costs as much as a short read. What is put into the queue, or a
+    /// copy, wakes the lane by itself.
+    fileprivate var mayHaveWork: Bool {
+        guard replication != nil else { return false }
+        if replication?.machine.hasStep ?? false { return true }
+        // Writes that waited for room, and the end of a frozen log, go by what the others have.
+        return !queue.isEmpty || isFrozen || copy != nil || cut != nil
+    }
+
     func mayTake(copyAt sequence: UInt64, from epoch: Epoch) -> Bool {
         replication?.machine.mayTake(copyAt: LogPosition(sequence: sequence, epoch: epoch), from: epoch) ?? false
     }

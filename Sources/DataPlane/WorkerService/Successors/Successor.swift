@@ -320,7 +320,25 @@ final class Successor: Sendable {
             // What is sealed goes on answering: its partition is closed by whoever takes it.
             if monitor.withLock({ $0.standIn == nil }) { builder.close() } else { builder.release() }
         }
-        try build(with: builder, partitions)
+        do throws(WireStatus) {
+            try build(with: builder, partitions)
+        } catch {
+            guard let damage = builder.damage else { throw error }
+            throw tell(damage, of: partitions)
+        }
+    }
+
+    /// A source that is damaged leaves service, as when a search had met that: it is the one to be repaired.
+    ///
+    /// - Returns: what the shard waits for.
+    private func tell(_ damage: SuccessorBuilder.Damage, of partitions: [ObjectIdentifier]) -> WireStatus {
+        let shard = sourceShard(record.sources[damage.source])
+        if let source = table.find(shard), let partition = try? source.enter() {
+            // Another may have been opened since.
+            let isSame = ObjectIdentifier(partition) == partitions[damage.source]
+            source.leave(after: isSame ? damage.error : nil)
+        }
+        return Refusal.failed(shard, damage.error)
     }
 
     /// Takes over what the sources have, at the pace of work in the background.

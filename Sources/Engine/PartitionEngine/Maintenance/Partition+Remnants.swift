@@ -12,7 +12,7 @@ package enum ErasingStep: Hashable, Sendable {
     case advanced
     /// Entries of the log through this sequence have to be forgotten first, which the partition does not do by itself.
     case needsLogForgotten(through: UInt64, isPressing: Bool)
-    /// Something has to end first: a read that began before.
+    /// Something has to end first: a read that began before, or the want of room on the disk.
     case waits
 }
 
@@ -186,16 +186,26 @@ extension Partition {
             _ = try change { _ in }
             round.stage = .pages(commit: commit, next: 0)
         case .pages(let commit, let next):
-            let sweep = try environment.overwriteFreePages(
-                from: next,
-                count: max(1, options.freePageLimit),
-                freedThrough: commit
-            )
-            guard let sweep else { return .waits }
+            guard let sweep = try overwriteFreePages(from: next, freedThrough: commit) else { return .waits }
             if sweep.nextPage == nil { try end(round) }
             round.stage = .pages(commit: commit, next: sweep.nextPage ?? .max)
         }
         return .advanced
+    }
+
+    /// Nil while a reader keeps some of them, or the disk has no room for zeros where the file has none yet. That is no
+    /// harm to the file, unless it is the sync that fails.
+    private func overwriteFreePages(from first: Int, freedThrough commit: UInt64) throws(LMDBError) -> FreePageSweep? {
+        do throws(LMDBError) {
+            return try environment.overwriteFreePages(
+                from: first,
+                count: max(1, options.freePageLimit),
+                freedThrough: commit
+            )
+        } catch {
+            guard case .noSpace = error, environment.fenceCause == nil else { throw error }
+            return nil
+        }
     }
 
     /// What has been left keeps its time: it is told how old it is until it is gone.

@@ -127,15 +127,24 @@ extension SuccessorBuilder {
         var code = [UInt8](repeating: 0, count: codebook.plan.codeByteCount)
         for (index, (runs, rows)) in inputs.enumerated() {
             for run in runs {
-                try Partition.forEachCode(
-                    of: run,
-                    list: list,
-                    planeCount: codebook.plan.planeCount,
-                    into: &code,
-                    verified: &verified[index]
-                ) { (stored, code) in
-                    guard let own = rows[stored.rowID] else { return }
-                    try body(own, code[...], stored.factor)
+                // What is written with them is the new partition's.
+                var isWriting = false
+                do {
+                    try Partition.forEachCode(
+                        of: run,
+                        list: list,
+                        planeCount: codebook.plan.planeCount,
+                        into: &code,
+                        verified: &verified[index]
+                    ) { (stored, code) in
+                        guard let own = rows[stored.rowID] else { return }
+                        isWriting = true
+                        try body(own, code[...], stored.factor)
+                        isWriting = false
+                    }
+                } catch {
+                    if !isWriting { note(error, of: index) }
+                    throw error
                 }
             }
         }

@@ -56,6 +56,12 @@ package final class SuccessorBuilder {
         var end: UInt32 = 0
     }
 
+    /// What was found damaged of a source, by its place among them.
+    package struct Damage: Sendable {
+        package let source: Int
+        package let error: PartitionError
+    }
+
     /// Row ids that are looked at before it is asked whether a slice is full; a multiple of those of a chunk. As many
     /// live rows fill one.
     static let sliceRowCount: UInt32 = 8192
@@ -69,6 +75,8 @@ package final class SuccessorBuilder {
     /// Codes have begun to come over.
     var hasCodes = false
     var codeCopy: CodeCopy?
+    /// A source that was found damaged as its rows or codes came over; nil while none was.
+    package private(set) var damage: Damage?
     /// When receipts were kept that came over, by the new partition's clock.
     var receiptSamples: [ReceiptTimesRecord.Sample] = []
     private let totalRowCount: UInt64
@@ -218,7 +226,12 @@ package final class SuccessorBuilder {
                     (face, try source.partition.tables.record(of: face, inRow: row, reading))
                 }
                 let copies = try unsafe pass.adopt(newcomers, transaction) { row in
-                    try unsafe rows.bytes(of: row, reading)
+                    do {
+                        return try unsafe rows.bytes(of: row, reading)
+                    } catch {
+                        note(error, of: index)
+                        throw error
+                    }
                 }
                 let pairs = zip(own, copies).map { ($0.row, $1) }
                 return (pairs, try pass.finish(transaction).nextRow)
@@ -231,6 +244,12 @@ package final class SuccessorBuilder {
             sources[index].other = cursor
         }
         return rowCount
+    }
+
+    /// Takes note of a read of a source alone that has failed.
+    func note(_ error: any Error, of source: Int) {
+        let error = PartitionError(error)
+        if error.isCorruption, damage == nil { damage = Damage(source: source, error: error) }
     }
 
     private func isOwn(_ face: FaceID) -> Bool {

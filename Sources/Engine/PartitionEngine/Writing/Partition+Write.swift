@@ -62,14 +62,13 @@ extension Partition {
         if let problem = faces.problem { throw .invalidWrite(reason: problem) }
     }
 
-    /// Whether the disk has room for more, as writes need it: the reserve, and a quarter more once they were refused,
-    /// so that they are not taken and refused in turn.
+    /// Whether the disk has room for more, as writes need it: the reserve, and more of it once they were refused.
     ///
     /// - Throws: ``PartitionError/storageFull(path:freeByteCount:minimumByteCount:)``.
     package func checkFreeDisk() throws(PartitionError) {
         guard let free = freeDiskByteCount else { return }
-        var needed = options.minimumFreeByteCount
-        if isDiskShort.load(ordering: .relaxed) { needed += min(needed / 4, .max - needed) }
+        let isShort = isDiskShort.load(ordering: .relaxed)
+        let needed = isShort ? options.renewedFreeByteCount : options.minimumFreeByteCount
         isDiskShort.store(free < needed, ordering: .relaxed)
         guard free >= needed else {
             throw .storageFull(path: environment.path, freeByteCount: free, minimumByteCount: needed)

@@ -9,9 +9,10 @@ extension Environment {
     ///
     /// - Parameters:
     ///   - path: made if it is missing; must have no `data.mdb`.
-    ///   - compacting: leaves free pages out, and with them what was deleted; slower, and wastes no space. Its pages
-    ///     have nothing but zeros where they have room left, whatever those of this file have there; without it both
-    ///     are as they lie here.
+    ///   - compacting: leaves free pages out, and with them what was deleted; slower, and wastes no space. Branches and
+    ///     leaves have zeros between their entries and their values, whatever those of this file have there
+    ///     (``PageGaps``); the last page of a large value has behind it what it has here. Without it all is as it lies
+    ///     here.
     ///   - pace: that of the copying.
     ///   - shouldStop: asked several times a second at least; once it is true, `path` has no `data.mdb`.
     /// - Returns: whether the copy is complete.

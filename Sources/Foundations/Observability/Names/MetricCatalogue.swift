@@ -225,7 +225,7 @@ package enum MetricCatalogue {
         "mien_shards_without_room",
         .gauge,
         [.collection],
-        "Shards that lack a copy for which no worker has room on its disk"
+        "Shards that lack a copy for which no worker has room on its disk, or none that could send it"
     )
     package static let replicaLag = Metric(
         "mien_replica_lag_writes",

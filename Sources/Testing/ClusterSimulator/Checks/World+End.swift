@@ -20,6 +20,7 @@ extension World {
             workers[index].pauseEnd = min(workers[index].pauseEnd, now)
             if !workers[index].isUp { plan(.restart(workers[index].name), after: .milliseconds(10)) }
         }
+        for index in controllers.indices { controllers[index].pauseEnd = min(controllers[index].pauseEnd, now) }
         for index in controllers.indices where !controllers[index].isUp {
             plan(.controllerStart(index), after: .milliseconds(10))
         }

@@ -209,8 +209,8 @@ package struct MatrixCell: Hashable, Sendable {
 
     private static func isPossible(_ operation: MatrixOperation, _ role: MatrixRole, _ fault: MatrixFault) -> Bool {
         switch role {
-        // A coordinator keeps nothing on its disk that an operation needs.
-        case .controller: fault != .fullDisk
+        // A coordinator keeps codebooks on its disk, and nothing else that an operation needs.
+        case .controller: fault != .fullDisk || operation == .rollout
         case .target: operation.hasTarget
         case .primary, .secondary, .store, .workers: true
         }

@@ -4,6 +4,14 @@ import VectorMath
 
 /// Where a run of the crash matrix is.
 struct MatrixStrike: Sendable {
+    /// The first part of a copy that is waited for.
+    struct AwaitedPart: Sendable {
+        var shard: ShardID
+        var worker: NodeID
+        /// When the stage was seen first.
+        var since: Duration
+    }
+
     let cell: MatrixCell
     /// Nil before it has begun, and when it has no record.
     var operation: OperationID?
@@ -11,6 +19,7 @@ struct MatrixStrike: Sendable {
     var lost: NodeID?
     /// The collection's shards before the operation.
     var before: [ShardPlacement] = []
+    var awaitedPart: AwaitedPart?
     /// The stage was reached, and whatever there is to strike was struck.
     var isOver = false
     /// Somebody had that role.
@@ -25,6 +34,8 @@ struct MatrixStrike: Sendable {
 /// Where the operation of a run is, and who has which part in it.
 private struct MatrixPosition {
     var stage: OperationStage
+    /// The shard that is being changed; nil of a rollout.
+    var shard: ShardID?
     /// Of the shard that is being changed.
     var group: ReplicaGroup
     /// Who gets a replica, a primary or the training of a codebook.
@@ -108,10 +119,12 @@ extension World {
             strike?.operation = operation.id
             strike?.before = before
         }
-        guard let state = strike, !state.isOver, let position = position(state), position.stage == state.cell.stage
-        else { return }
+        guard let state = strike, !state.isOver, let position = position(state) else { return }
+        if !hasCaughtUp(state) {
+            guard position.stage == state.cell.stage, !waitsForPart(position) else { return }
+        }
         strike?.isOver = true
-        note("the operation is \(state.cell.stage.rawValue)")
+        note("the operation is \(position.stage.rawValue)")
         if state.cell.intervention != .none, let id = state.operation {
             strike?.hasStruck = true
             plan(.intervention(id), after: random.chance(0.5) ? .zero : random.duration(.zero, .milliseconds(200)))
@@ -119,6 +132,25 @@ extension World {
         guard let role = state.cell.role, let fault = state.cell.fault else { return }
         let isHit = try hit(role, fault, position)
         strike?.hasStruck = isHit
+    }
+
+    /// Where a copy comes in parts the first of them is waited for, so that it is between two that somebody is struck;
+    /// for a second, since one that catches up by the log gets no copy.
+    private mutating func waitsForPart(_ position: MatrixPosition) -> Bool {
+        guard settings.hasCopyParts, position.stage == .copying, let shard = position.shard,
+            let target = position.target, let index = index(of: target)
+        else { return false }
+        let part = strike?.awaitedPart ?? MatrixStrike.AwaitedPart(shard: shard, worker: target, since: now)
+        strike?.awaitedPart = part
+        let replica = workers[index].replica(of: shard).map { workers[index].replicas[$0] }
+        let hasPart = (replica?.incoming?.received ?? 0) > 0
+        return !hasPart && now - part.since < .seconds(1)
+    }
+
+    /// Whether no part comes any more of the copy of which one is waited for: the log was enough.
+    private func hasCaughtUp(_ state: MatrixStrike) -> Bool {
+        guard let part = state.awaitedPart else { return false }
+        return metadata.placement(of: part.shard)?.group.isInSync(part.worker) ?? false
     }
 
     /// The operator thinks better of it.
@@ -149,6 +181,7 @@ extension World {
         }
         return MatrixPosition(
             stage: stage,
+            shard: step.shard,
             group: group,
             target: step.change.beneficiary,
             passers: [step.change.newcomer, step.change.leaver].compactMap { $0 }
@@ -165,6 +198,7 @@ extension World {
         }
         return MatrixPosition(
             stage: stage,
+            shard: shard,
             group: group,
             target: newcomer,
             passers: [lost, newcomer].compactMap { $0 }

@@ -188,11 +188,10 @@ struct SimulatedDisk: Sendable {
         }
     }
 
-    /// Forgets the applied entries but the last few.
-    mutating func trim(keeping count: Int) {
-        let excess = Int(image.applied.sequence - logStart.sequence) - count
-        guard excess > 0, let start = position(logStart.sequence + UInt64(excess)) else { return }
-        entries.removeFirst(excess)
+    /// Forgets the entries through one that is applied.
+    mutating func forget(through sequence: UInt64) {
+        guard sequence > logStart.sequence, let start = position(sequence) else { return }
+        entries.removeFirst(Int(sequence - logStart.sequence))
         logStart = start
     }
 

@@ -35,6 +35,7 @@ package struct SimulationSettings: Sendable {
     package var failureInterval: Duration?
     package var powerCutInterval: Duration?
     package var coordinatorDeathInterval: Duration?
+    package var controllerPauseInterval: Duration?
     /// How long workers are uneven before a controller levels them by itself; zero for never.
     package var rebalanceTime = Duration.zero
     /// Faces above which a controller splits a shard by itself; zero for never.
@@ -45,7 +46,7 @@ package struct SimulationSettings: Sendable {
     package var hasCopyParts = false
     /// Codebooks are trained.
     package var hasCodebooks = false
-    /// Most that a worker's clock gains or loses, as a share of time.
+    /// Most that a worker's clock, or a coordinator's, gains or loses, as a share of time.
     package var clockError = 0.0
     package var slowDiskRate = 0.0
     /// Applied entries that a log keeps.
@@ -94,12 +95,15 @@ package struct SimulationSettings: Sendable {
         shardCount = 1 + random.below(2)
         controllerCount = 1 + random.below(2)
         fillInterval = interval(0.3, &random)
+        // Apart, so that nothing else of a seed depends on it.
+        var coordinatorRandom = SplitMix64(seed: seed ^ 0x2c68_f5d9)
+        controllerPauseInterval = interval(0.4, &coordinatorRandom)
         switch course.aim {
         case .anything: break
         case .divisions:
             (workerCount, replicationFactor, minimumInSync, shardCount) = (4, 3, 1 + random.below(2), 1)
             (crashInterval, pauseInterval, wipeInterval, operationInterval) = (nil, nil, nil, nil)
-            (cutInterval, rollbackInterval) = (.seconds(5), nil)
+            (cutInterval, rollbackInterval, controllerPauseInterval) = (.seconds(5), nil, nil)
         case .upheavals:
             (replicationFactor, minimumInSync, shardCount) = (3, 1, 1)
             (wipeInterval, operationInterval, rollbackInterval) = (nil, nil, nil)
@@ -160,6 +164,9 @@ package struct SimulationSettings: Sendable {
         replicationFactor = isThree ? 3 : 2 + random.below(2)
         minimumInSync = 1 + random.below(2)
         logLength = random.chance(0.5) ? 64 : 4
+        // So that somebody is struck between two parts as well; with a log that is too short for who gets a replica.
+        hasCopyParts = !seed.isMultiple(of: 2)
+        if hasCopyParts { logLength = 4 }
         faultTime = .seconds(90)
         timings.patience = .seconds(30)
     }

@@ -47,7 +47,7 @@ extension World {
             in: view,
             policy: Self.trainingPolicy,
             ledger: controllers[controller].trainings,
-            now: now
+            now: clock(of: controller)
         )
         return [RolloutPlanner.action(for: decision, of: Self.collection, in: view)].compactMap(\.self)
             + RolloutPlanner.abandonments(in: view)

@@ -50,18 +50,28 @@ extension WorkerOrder: CustomStringConvertible {
 /// the planners say.
 struct SimulatedController: Sendable {
     static let silenceLimit = Duration.seconds(1)
+    /// About how often it looks whether it stood still.
+    private static let tick = Duration.milliseconds(250)
     private static let replacementTime = Duration.seconds(6)
 
     var isUp = false
     var life = 0
+    /// Stopped, as by SIGSTOP, until then.
+    var pauseEnd = Duration.zero
+    /// When its process began. Its clock shows the time since then, as the real one's does, a little fast or slow.
+    var born = Duration.zero
+    var clockRate = 1.0
     /// As the store had it when it was last read; nil before that in this life.
     var metadata: ClusterMetadata?
     var revision: UInt64 = 0
-    /// Since when what it knows is surely what the store has.
-    var confirmed = Duration.zero
-    var leaseEnd = Duration.zero
-    /// Since when silence is counted against workers.
-    var watchStart = Duration.zero
+    /// How old what it knows may be: operators change the records, too, so that it never has the store for itself.
+    var currency = RecordCurrency(isExclusive: false)
+    /// Until when the store cannot have ended its lease.
+    private var leaseEnd = Duration.zero
+    /// Whether it goes by having the lease. It finds that out when the store answers, and at every turn: one that was
+    /// paused goes by what it knew.
+    private(set) var holdsLease = false
+    var watch = SilenceWatch(silenceLimit: Self.silenceLimit, interval: Self.tick)
     var isWoken = false
     var membership = Membership(silenceLimit: Self.silenceLimit)
     var reports = ReportBook(overlap: Self.silenceLimit)
@@ -74,8 +84,16 @@ struct SimulatedController: Sendable {
     var router = SimulatedRouter()
     var callCount = 0
 
-    func view(now: Duration) -> ClusterView? {
+    /// What its clock shows at a time of the world.
+    func clock(_ time: Duration) -> Duration { (time - born) * clockRate }
+
+    /// - Parameter time: of the world.
+    func isAwake(_ time: Duration) -> Bool { isUp && pauseEnd <= time }
+
+    /// - Parameter time: of the world.
+    func view(now time: Duration) -> ClusterView? {
         guard let metadata else { return nil }
+        let now = clock(time)
         var view = ClusterView(
             metadata: metadata,
             observations: reports.observations,
@@ -83,20 +101,98 @@ struct SimulatedController: Sendable {
             goneWorkers: membership.workers(
                 among: metadata.workers.keys,
                 silentFor: Self.replacementTime,
-                since: watchStart,
+                since: watch.start,
                 now: now
             ),
-            isSettled: now - watchStart > Self.silenceLimit,
+            isSettled: watch.isSettled(now: now),
             restingShards: operations.restingShards(now: now)
         )
         view.absentWorkers = view.goneWorkers
         view.olderShards = olderRecords.shards
         view.suspectShards = olderRecords.suspects
+        view.shunnedWorkers = operations.shunnedWorkers(now: now)
         view.spareDiskByteCount = 1 << 30
         return view
     }
 
-    func holdsLease(_ now: Duration) -> Bool { now < leaseEnd }
+    /// Nobody counts as silent whom it may only not have heard, since it stood still.
+    ///
+    /// - Parameter time: of the world.
+    func liveness(of worker: NodeID, now time: Duration) -> WorkerLiveness {
+        let now = clock(time)
+        let liveness = membership.liveness(of: worker, now: now)
+        guard case .silent(let silence) = liveness, watch.explains(silence, now: now) else { return liveness }
+        return .live(silence: silence)
+    }
+
+    // MARK: The lease
+
+    /// The store has said who has the lease.
+    ///
+    /// - Parameters:
+    ///   - asked: by this clock, when the question was sent.
+    ///   - now: by this clock.
+    mutating func leased(_ isLeased: Bool, asked: Duration, for time: Duration, now: Duration) {
+        // What was asked before it last had the lease tells nothing of that.
+        guard isLeased || asked + time > leaseEnd else { return }
+        if isLeased {
+            leaseEnd = max(leaseEnd, asked + time)
+            if !holdsLease { watch.begin(now: now) }
+        }
+        take(isLeased, now: now)
+    }
+
+    /// A turn is over in which the store may not have answered.
+    mutating func endTurn(now: Duration) {
+        if now >= leaseEnd { take(false, now: now) }
+    }
+
+    private mutating func take(_ isLeased: Bool, now: Duration) {
+        if holdsLease != isLeased { operations.leaseChanged(now: now) }
+        holdsLease = isLeased
+    }
+}
+
+extension World {
+    /// What a coordinator's clock shows.
+    func clock(of controller: Int) -> Duration { controllers[controller].clock(now) }
+
+    /// The coordinator whose process has to do with an event; nil when none has.
+    func coordinator(of event: Event) -> Int? {
+        switch event {
+        case .heartbeat(_, _, let controller, _, _), .proposal(_, _, _, let controller, _),
+            .controllerTick(let controller, _), .controllerWake(let controller, _),
+            .storeReply(_, let controller, _, _):
+            controller
+        case .orderDone(let call, _), .callDeadline(let call): call.controller
+        case .routedWrite(let write): write.controller
+        case .partAnswered(let call, _), .partLook(let call), .partCheck(let call):
+            routedWrites[call.write]?.controller
+        case .searchAnswered(let call, _, _): searches[call.search]?.controller
+        case .searchOverdue(let search, _, _), .searchRetry(let search, _, _), .searchDeadline(let search):
+            searches[search]?.controller
+        default: nil
+        }
+    }
+
+    // MARK: Pauses
+
+    /// The process of a coordinator is stopped for a while. What comes to it meanwhile waits to be read.
+    mutating func pauseController() {
+        guard isFaulty else { return }
+        planControllerPause()
+        let index = coordinatorRandom.below(controllers.count)
+        let length = coordinatorRandom.duration(.milliseconds(100), .milliseconds(5000))
+        guard controllers[index].isUp else { return }
+        counts.controllerPauses += 1
+        controllers[index].pauseEnd = now + length
+        note("controller \(index) is paused for \(length)")
+    }
+
+    mutating func planControllerPause() {
+        guard let interval = settings.controllerPauseInterval else { return }
+        plan(.pauseController, after: interval * (0.2 + 1.6 * coordinatorRandom.unit()))
+    }
 }
 
 extension World {
@@ -127,16 +223,18 @@ extension World {
         _ observation: WorkerObservation
     ) {
         guard controllers[controller].isUp, let metadata = controllers[controller].metadata else { return }
+        let clock = clock(of: controller)
         let known = controllers[controller].reports.observations[worker]
-        let isBack = controllers[controller].membership.heard(from: worker, now: now)
-        controllers[controller].reports.report(observation, by: worker, now: now)
-        _ = controllers[controller].trainings.observe(worker, observation, policy: Self.trainingPolicy, now: now)
+        let isBack = controllers[controller].membership.heard(from: worker, now: clock)
+        controllers[controller].reports.report(observation, by: worker, now: clock)
+        _ = controllers[controller].trainings.observe(worker, observation, policy: Self.trainingPolicy, now: clock)
         if isBack || known.map({ !$0.isAsBefore(observation) }) ?? true { wake(controller) }
         let older = controllers[controller].olderRecords.suspects
         let groups = (metadata.collections[Self.collection]?.placements ?? [])
             .filter { $0.group.members.contains(worker) && !older.contains($0.shard) }
         // It was so when the store was last known to have it.
-        let age = now - controllers[controller].confirmed
+        let isToldAsNew = settings.fault == .recordsYoungerThanRead
+        let age = isToldAsNew ? .zero : controllers[controller].currency.age(now: clock)
         transmit(
             .heartbeatReply(worker, life: life, groups, asked: asked - age),
             from: Self.name(ofController: controller),
@@ -160,11 +258,12 @@ extension World {
 
     mutating func startController(_ index: Int) {
         guard !controllers[index].isUp else { return }
-        let life = controllers[index].life + 1
+        let (life, clockRate) = (controllers[index].life + 1, controllers[index].clockRate)
         controllers[index] = SimulatedController()
         controllers[index].isUp = true
         controllers[index].life = life
-        controllers[index].confirmed = now
+        controllers[index].born = now
+        controllers[index].clockRate = clockRate
         controllers[index].balance = BalanceLedger(patience: settings.rebalanceTime)
         note("controller \(index) starts")
         controllerTick(index, life)
@@ -174,6 +273,7 @@ extension World {
         note("controller \(index) dies")
         counts.crashPoints[.coordinator, default: 0] += 1
         controllers[index].isUp = false
+        controllers[index].pauseEnd = .zero
         loseCalls(toController: index)
     }
 
@@ -185,8 +285,10 @@ extension World {
     mutating func controllerTick(_ index: Int, _ life: Int) {
         guard lives(index, life) else { return }
         plan(.controllerTick(index, life: life), after: random.duration(.milliseconds(200), .milliseconds(300)))
+        _ = controllers[index].watch.look(now: clock(of: index))
         ask(.campaign, index)
         decide(index)
+        controllers[index].endTurn(now: clock(of: index))
     }
 
     mutating func controllerWake(_ index: Int, _ life: Int) {
@@ -205,8 +307,11 @@ extension World {
     }
 
     /// The store has answered, or tells of a change.
+    ///
+    /// - Parameter asked: by the controller's clock; nil for what nobody asked for.
     mutating func hear(_ reply: StoreReply, _ index: Int, _ life: Int, asked: Duration?) {
         guard lives(index, life) else { return }
+        let clock = clock(of: index)
         if controllers[index].metadata == nil || reply.revision > controllers[index].revision {
             controllers[index].metadata = reply.metadata
             controllers[index].revision = reply.revision
@@ -215,12 +320,12 @@ extension World {
             }
             wake(index)
         }
-        if let asked { controllers[index].confirmed = max(controllers[index].confirmed, asked) }
+        if let asked { controllers[index].currency.wasRead(began: asked) }
         switch reply.outcome {
         case .none: break
-        case .leased:
-            if !controllers[index].holdsLease(now) { controllers[index].watchStart = now }
-            controllers[index].leaseEnd = max(controllers[index].leaseEnd, (asked ?? now) + Self.leaseTime)
+        case .leased, .waiting:
+            let isLeased = if case .leased = reply.outcome { true } else { false }
+            controllers[index].leased(isLeased, asked: asked ?? clock, for: Self.leaseTime, now: clock)
         case .proposed(let shard, let worker, let workerLife):
             guard let group = reply.metadata.placement(of: shard)?.group else { break }
             transmit(
@@ -232,8 +337,12 @@ extension World {
         case .refused(let call): end(call, failure: "the store refuses")
         case .checked(let call, let isRight):
             guard let action = controllers[index].underWay[call.number], let worker = action.worker else { break }
-            guard isRight, controllers[index].holdsLease(now) else { return end(call, failure: nil, wasDone: false) }
+            guard isRight, controllers[index].holdsLease else { return end(call, failure: nil, wasDone: false) }
             switch action {
+            case .host(let placement, _):
+                let record = reply.metadata.collections[Self.collection]
+                let mayBegin = record?.mayBegin(placement, on: worker) ?? false
+                send(.host(placement, mayBegin: mayBegin), to: worker, call)
             case .drop(let shard, let epoch, _):
                 let version = reply.metadata.placement(of: shard)?.group.version ?? 0
                 send(.drop(shard, epoch, groupVersion: version), to: worker, call)
@@ -249,27 +358,35 @@ extension World {
 
     /// Compares the agreed with the reported, and begins what is missing.
     private mutating func decide(_ index: Int) {
-        guard controllers[index].holdsLease(now), let known = controllers[index].view(now: now) else { return }
-        controllers[index].olderRecords.observe(known, now: now)
-        controllers[index].operations.observe(known, limits: Self.limits, now: now)
-        guard let view = controllers[index].view(now: now) else { return }
+        guard let known = controllers[index].view(now: now) else { return }
+        let clock = clock(of: index)
+        controllers[index].olderRecords.observe(known, now: clock)
+        controllers[index].operations.observe(known, limits: Self.limits, now: clock)
+        guard controllers[index].holdsLease, let view = controllers[index].view(now: now) else { return }
         if !view.goneWorkers.isEmpty { strike?.wasAnybodyGone = true }
         var actions = ReconcilePlanner.plan(view, limits: Self.limits).actions
         var restarts: [OperationLedger.Key: [ReconcileAction]] = [:]
         if view.isSettled {
             let time = wallTime(of: index)
-            let standing = controllers[index].operations.stalledOperations(now: now)
-            let updates = OperationPlanner.updates(view, limits: Self.limits, standing: standing, now: time)
+            let standing = controllers[index].operations.stalledOperations(now: clock)
+            let motionless = controllers[index].operations.motionless(now: clock)
+            let updates = OperationPlanner.updates(
+                view,
+                limits: Self.limits,
+                standing: standing,
+                motionless: motionless,
+                now: time
+            )
             actions += updates.map { .advance($0) }
-            restarts = OperationPlanner.restarts(of: controllers[index].operations.motionless(now: now), in: view)
+            restarts = OperationPlanner.restarts(of: motionless, in: view)
             actions += restarts.sorted { $0.key.shard < $1.key.shard }.flatMap(\.value)
             actions += policyActions(index, in: view)
         }
         actions += codebookActions(index, in: view)
         plant(&actions, view)
-        let admitted = controllers[index].actions.admit(actions, now: now)
+        let admitted = controllers[index].actions.admit(actions, now: clock)
         for (key, restart) in restarts where restart.contains(where: admitted.contains) {
-            controllers[index].operations.restarted(key, now: now)
+            controllers[index].operations.restarted(key, now: clock)
         }
         for action in admitted { begin(action, index) }
     }
@@ -326,9 +443,14 @@ extension World {
         case .regroup, .advance, .succeed, .establish, .begin, .rollOut: ask(.commit(action, call), index)
         case .drop, .abandon, .abandonTraining: ask(.check(action, call), index)
         case .host(let placement, let worker):
+            let isThere = controllers[index].reports.observations[worker]?.replicas[placement.shard] != nil
             let record = controllers[index].metadata?.collections[Self.collection]
-            let mayBegin = record?.mayBegin(placement, on: worker) ?? true
-            send(.host(placement, mayBegin: mayBegin), to: worker, call)
+            // One that is there needs no leave to begin; for another one it looks whether the record is the newest.
+            if !isThere, record?.mayBegin(placement, on: worker) ?? true {
+                ask(.check(action, call), index)
+            } else {
+                send(.host(placement, mayBegin: false), to: worker, call)
+            }
         case .prepare(let preparation, let worker): send(.prepare(preparation), to: worker, call)
         case .train(let order): send(.train(order.generation), to: order.worker, call)
         case .fetch(_, let generation, _, let worker): send(.fetch(generation), to: worker, call)
@@ -348,14 +470,15 @@ extension World {
 
     /// A worker has done what it was asked for, or not.
     mutating func answered(_ call: ControlCall, failure: String?) {
-        // What was fetched is still to be recorded.
-        if failure == nil, lives(call.controller, call.life),
-            case .fetch? = controllers[call.controller].underWay[call.number]
-        {
-            ask(.commit(controllers[call.controller].underWay[call.number]!, call), call.controller)
-        } else {
-            end(call, failure: failure)
+        guard failure == nil, lives(call.controller, call.life),
+            let action = controllers[call.controller].underWay[call.number], case .fetch = action
+        else { return end(call, failure: failure) }
+        // What was fetched is to be on disk here before it is recorded.
+        guard !isFull(Self.name(ofController: call.controller)) else {
+            counts.unstoredCodebooks += 1
+            return end(call, failure: "the coordinator's disk is full")
         }
+        ask(.commit(action, call), call.controller)
     }
 
     /// An action is over, or nobody knows.
@@ -363,16 +486,17 @@ extension World {
         guard lives(call.controller, call.life),
             let action = controllers[call.controller].underWay.removeValue(forKey: call.number)
         else { return }
-        controllers[call.controller].actions.finished(action, failure: failure, now: now)
+        let clock = clock(of: call.controller)
+        controllers[call.controller].actions.finished(action, failure: failure, now: clock)
         if failure == nil, wasDone {
             switch action {
             case .host(let placement, let worker):
-                controllers[call.controller].reports.hosted(placement.shard, placement.group, on: worker, now: now)
+                controllers[call.controller].reports.hosted(placement.shard, placement.group, on: worker, now: clock)
             case .drop(let shard, _, let worker):
                 controllers[call.controller].reports.dropped(shard, on: worker)
             case .abandon(let shard, let worker):
                 controllers[call.controller].reports.abandoned(shard, on: worker)
-            case .train(let order): controllers[call.controller].trainings.began(order, now: now)
+            case .train(let order): controllers[call.controller].trainings.began(order, now: clock)
             case .abandonTraining(_, let generation, let worker):
                 controllers[call.controller].trainings.forget(Self.collection)
                 controllers[call.controller].reports.abandoned(generation, of: Self.collection, on: worker)
@@ -397,7 +521,7 @@ extension World {
             generation: failed.generation,
             on: failed.worker,
             policy: Self.trainingPolicy,
-            now: now
+            now: clock(of: controller)
         )
     }
 }

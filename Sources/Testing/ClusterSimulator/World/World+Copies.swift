@@ -65,6 +65,10 @@ extension World {
         let isOver = answer == .useless || answer == .standing(IncomingCopy.partCount)
         guard !isOver, isUseful(slice.copy, of: workers[index].replicas[replica], to: slice.to) else {
             workers[index].replicas[replica].outgoing[slice.to] = nil
+            // It opens it before it says anything else: the log behind it stays until then.
+            if answer == .standing(IncomingCopy.partCount) {
+                workers[index].replicas[replica].taken[slice.to] = slice.copy.image.applied.sequence
+            }
             return
         }
         guard answer != .refused else { return }

@@ -74,10 +74,13 @@ extension World {
     }
 
     /// The primary and another replica in sync are on one side; everybody else, and who could tell them, on the other.
+    /// Of several coordinators one may be on their side, without the store: it tells them what it knew.
     private mutating func divide() {
         guard let group = random.pick(placements)?.group else { return }
         let companion = random.pick(group.inSync.filter { $0 != group.primary })
-        let ones = [group.primary] + [companion].compactMap { $0 }
+        let confidant = coordinatorRandom.chance(0.5) ? coordinatorRandom.below(controllers.count) : nil
+        let confidants = controllers.count > 1 ? [confidant].compactMap { $0.map(Self.name(ofController:)) } : []
+        let ones = [group.primary] + [companion].compactMap { $0 } + confidants
         let others = ends.filter { !ones.contains($0) }
         let length = random.duration(.seconds(4), .seconds(8))
         note("\(ones.map(\.low)) are cut off from the rest for \(length)")

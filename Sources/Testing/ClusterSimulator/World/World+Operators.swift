@@ -74,7 +74,7 @@ extension World {
 
     /// Begins what is asked for; nil when it is refused, or no coordinator is there to ask.
     mutating func begin(_ request: OperationRequest) -> OperationID? {
-        guard let controller = controllers.firstIndex(where: { $0.isUp && $0.holdsLease(now) }),
+        guard let controller = controllers.firstIndex(where: { $0.isAwake(now) && $0.holdsLease }),
             var view = controllers[controller].view(now: now)
         else { return nil }
         view.metadata = metadata

@@ -11,7 +11,7 @@ extension World {
     mutating func policyActions(_ controller: Int, in view: ClusterView) -> [ReconcileAction] {
         guard isFaulty, strike?.leavesPoliciesAlone != true else { return [] }
         var actions: [ReconcileAction] = []
-        let steps = controllers[controller].balance.steps(in: view, now: now)
+        let steps = controllers[controller].balance.steps(in: view, now: clock(of: controller))
         if !steps.isEmpty { actions.append(.balance(steps)) }
         if let split = GrowthPlanner.split(above: settings.faceLimit, in: view) { actions.append(.divide(split)) }
         return actions
@@ -56,7 +56,7 @@ extension World {
     mutating func pin() throws(Violation) {
         guard isFaulty else { return }
         planFault(.pin, settings.pinInterval)
-        guard let asked = random.pick(controllers.indices.filter { controllers[$0].isUp }),
+        guard let asked = random.pick(controllers.indices.filter { controllers[$0].isAwake(now) }),
             let view = controllers[asked].view(now: now),
             let placement = random.pick(view.metadata.placements)
         else { return }

@@ -52,6 +52,13 @@ struct SimulatedReplica: Sendable {
     /// That wait until the others in sync have obeyed this replica since a time of its clock.
     var strongReads: [(read: StrongRead, since: Duration)] = []
     var step: LogStep<SimulatedWrite>?
+    /// What the log may forget, and through which entry it does with the step under way.
+    var horizon = LogHorizon(keptByteCount: 0, wantedByteCount: 0)
+    var forgetThrough: UInt64?
+    /// Whether there were entries when it began to go by the log.
+    var hasFoundLog = false
+    /// Entries from which on replicas want the log that have taken a copy, until they have some of it.
+    var taken: [NodeID: UInt64] = [:]
     /// Replicas that a copy is on its way to: until when, and as of which entry.
     var copies: [NodeID: (end: Duration, sequence: UInt64)] = [:]
     /// What the record on disk is about to say of its being frozen.
@@ -152,6 +159,8 @@ struct SimulatedReplica: Sendable {
         queue.removeAll()
         strongReads.removeAll()
         step = nil
+        forgetThrough = nil
+        taken.removeAll()
         copies.removeAll()
         freezeUnderWay = nil
         end = nil
@@ -322,7 +331,13 @@ extension World {
             return try settle(index, replica)
         }
         if let step = workers[index].replicas[replica].machine?.nextStep() {
-            workers[index].replicas[replica].step = step
+            let copies = workers[index].replicas[replica].copies
+            workers[index].replicas[replica].copies = copies.filter { $0.value.end > now }
+            workers[index].replicas[replica].begin(
+                step,
+                age: workers[index].clock(now) - workers[index].born,
+                forgetsCopies: settings.fault == .logCutBehindCopy
+            )
             return plan(.stepDone(life(index, replica)), after: diskDelay(name))
         }
         workers[index].replicas[replica].noteEnd()
@@ -370,7 +385,7 @@ extension World {
         do throws(WriteRefusal) {
             try workers[index].replicas[replica].machine?.submit(
                 write.ordered,
-                byteCount: 100,
+                byteCount: SimulatedReplica.entryByteCount,
                 as: ticket,
                 isDeletion: write.write.value == nil,
                 now: clock
@@ -451,14 +466,7 @@ extension World {
             workers[index].replicas[replica].disk.image.applied = before
         }
         noteChanges(applied.flatMap(\.payload.faces.faces), of: shard, on: index)
-        let (disk, copies) = (workers[index].replicas[replica].disk, workers[index].replicas[replica].copies)
-        workers[index].replicas[replica].copies = copies.filter { $0.value.end > now }
-        let wanted =
-            workers[index].replicas[replica].copies.values.map(\.sequence)
-            + workers[index].replicas[replica].outgoing.values.map(\.image.applied.sequence)
-            + [workers[index].replicas[replica].machine?.wantedFrom].compactMap { $0 }
-        let lag = wanted.map { disk.last.sequence - min($0, disk.last.sequence) }.max() ?? 0
-        workers[index].replicas[replica].disk.trim(keeping: max(settings.logLength, min(Int(lag), 1000)))
+        workers[index].replicas[replica].forget()
     }
 
     // MARK: Copies
@@ -546,6 +554,7 @@ extension World {
             bug: settings.replicaBug,
             trustsDisk: settings.course.trustsDisks
         )
+        workers[index].replicas[replica].beginLog(length: settings.logLength)
         workers[index].replicas[replica].session = workers[index].nextSession()
         workers[index].replicas[replica].step = nil
         workers[index].replicas[replica].freezeUnderWay = nil

@@ -12,7 +12,7 @@ import WireProtocol
 extension World {
     mutating func searchTurn() {
         plan(.searchTurn, after: searchRandom.duration(.milliseconds(20), .milliseconds(160)))
-        let ups = controllers.indices.filter { controllers[$0].isUp && controllers[$0].metadata != nil }
+        let ups = controllers.indices.filter { controllers[$0].isAwake(now) && controllers[$0].metadata != nil }
         guard let controller = searchRandom.pick(ups), let client = searchRandom.pick(clients) else { return }
         nextSearch += 1
         let search = SimulatedSearch(
@@ -87,7 +87,7 @@ extension World {
     }
 
     func presence(of worker: NodeID, for controller: Int) -> WorkerPresence {
-        let liveness = controllers[controller].membership.liveness(of: worker, now: now)
+        let liveness = controllers[controller].liveness(of: worker, now: now)
         return WorkerPresence(isLive: liveness.isLive, silence: liveness.silence)
     }
 
@@ -338,6 +338,7 @@ extension World {
                 view.metadata.placement(of: shard).flatMap { view.replica(of: $0)?.faceCount }
             }
         }
+        try judge(search, isComplete: missing.isEmpty)
         let isRefused =
             search.needsAll && assembly.shortfall(of: .full, collection: "simulated") != nil || answered.isEmpty
         try check(assembly.coverage, answered, missing, isRefused: isRefused)
@@ -347,6 +348,22 @@ extension World {
         }
         if assembly.coverage.isFull { counts.fullSearches += 1 } else { counts.partialSearches += 1 }
         lastFullSearch = assembly.coverage.isFull ? search.began : lastFullSearch
+    }
+
+    /// Where an operation goes on and nobody is struck, searches do not lack shards for longer than the lease lasts by
+    /// which replicas answer reads: who comes to answer, or has another part, hears of the newest record with one of
+    /// the next heartbeats, and nobody is gone the end of whose lease would have to be waited for.
+    ///
+    /// - Parameter isComplete: whether every shard has answered, be it in part.
+    private mutating func judge(_ search: SimulatedSearch, isComplete: Bool) throws(Violation) {
+        guard let strike, strike.cell.role == nil, strike.lost == nil else { return }
+        if isComplete {
+            lastCompleteSearch = max(lastCompleteSearch ?? .zero, search.began)
+            return
+        }
+        // Before the first one the cluster begins.
+        guard let last = lastCompleteSearch, now - last > settings.timings.staleness else { return }
+        try fail(.liveness, "no search that began after \(last) had all shards, and nobody is struck")
     }
 
     /// The numbers are those of what was answered, and what is said to be covered is.

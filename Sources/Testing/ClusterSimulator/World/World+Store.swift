@@ -19,7 +19,7 @@ enum StoreRequest: Sendable {
     case commit(ReconcileAction, ControlCall)
     /// To record an operation that nobody asked for.
     case begin(Operation, ControlCall)
-    /// To read, before a worker is asked to remove something.
+    /// To read, before a worker is asked to remove something, or to begin with nothing.
     case check(ReconcileAction, ControlCall)
 }
 
@@ -27,12 +27,13 @@ enum StoreRequest: Sendable {
 struct StoreReply: Sendable {
     enum Outcome: Sendable {
         case none
-        case leased
+        /// The lease is the one's who asked for it, or another's.
+        case leased, waiting
         case proposed(ShardID, by: NodeID, life: Int)
         case committed(ControlCall)
         /// - Parameter isRight: whether it is still to be removed.
         case checked(ControlCall, isRight: Bool)
-        /// It is not the controller any more, or the store has no room.
+        /// It is not the controller any more when it commits, or the store has no room.
         case refused(ControlCall)
     }
 
@@ -47,7 +48,8 @@ extension World {
 
     /// A controller's way to the store and back is a link like others; a slow store answers late.
     mutating func ask(_ request: StoreRequest, _ controller: Int) {
-        let event = Event.store(request, controller: controller, life: controllers[controller].life, asked: now)
+        let (life, asked) = (controllers[controller].life, clock(of: controller))
+        let event = Event.store(request, controller: controller, life: life, asked: asked)
         transmit(event, from: Self.name(ofController: controller), to: Self.store)
     }
 
@@ -64,7 +66,8 @@ extension World {
         case .campaign where isHolder || lease.map({ $0.end <= now }) ?? true:
             lease = ControllerLease(controller: controller, life: life, end: now + Self.leaseTime)
             outcome = .leased
-        case .campaign, .read: break
+        case .campaign: outcome = .waiting
+        case .read: break
         case .propose(let shard, let proposal, let worker, let workerLife):
             if let next = metadata.placement(of: shard)?.group.applying(proposal), !isFull(Self.store) {
                 try change(shard, to: next)
@@ -81,7 +84,8 @@ extension World {
             outcome = isHolder && !isFull(Self.store) ? .committed(call) : .refused(call)
             if case .committed = outcome { beginAlone(operation) }
         case .check(let action, let call):
-            outcome = isHolder ? .checked(call, isRight: isStillRight(action)) : .refused(call)
+            // Whoever asks looks itself whether it has the lease still.
+            outcome = .checked(call, isRight: isStillRight(action))
         }
         if revision != before {
             try checkOwners()
@@ -213,9 +217,10 @@ extension World {
         try history.succeeded(sources, by: succession.successors, at: now)
     }
 
-    /// Whether what a worker is to remove is still to be removed.
+    /// Whether what a worker is to remove is still to be removed, and what it is to begin is as it was.
     private func isStillRight(_ action: ReconcileAction) -> Bool {
         switch action {
+        case .host(let placement, _): metadata.placement(of: placement.shard)?.group == placement.group
         case .drop(let shard, _, let worker):
             record.retirement(of: shard) != nil
                 || metadata.placement(of: shard).map { !$0.group.members.contains(worker) } ?? false

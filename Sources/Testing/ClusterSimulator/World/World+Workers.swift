@@ -270,6 +270,7 @@ extension World {
                 bug: settings.replicaBug,
                 trustsDisk: settings.course.trustsDisks
             )
+            replica.beginLog(length: settings.logLength)
             replica.session = workers[index].nextSession()
             workers[index].replicas.append(replica)
         }

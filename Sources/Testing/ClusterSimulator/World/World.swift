@@ -73,7 +73,7 @@ struct World {
         case restart(NodeID)
         case crash, cut
         case cutAway(Link, for: Duration)
-        case pause, wipe, fill, operate, snapshot, rollback, upheaval, leap
+        case pause, pauseController, wipe, fill, operate, snapshot, rollback, upheaval, leap
         case pin, failDisk, powerCut
         case powerLost(NodeID)
         case forced(ShardID, ReplicaGroup)
@@ -120,6 +120,8 @@ struct World {
     var diskRandom: SplitMix64
     /// Of clients' further calls for one write.
     var callRandom: SplitMix64
+    /// Of coordinators' clocks and pauses, and of those that are cut off together with a primary.
+    var coordinatorRandom: SplitMix64
     private(set) var now = Duration.zero
     private var queue = Heap<Planned>()
     private var planned: UInt64 = 0
@@ -153,6 +155,8 @@ struct World {
     var arrivals: [ArrivalKey: Arrival] = [:]
     /// When the last one began that was answered in full.
     var lastFullSearch = Duration.zero
+    /// When the last one began that every shard had a part in, in runs of the crash matrix in which nobody is struck.
+    var lastCompleteSearch: Duration?
     /// When the last strong read of each shard was asked for that was answered.
     var lastStrongRead: [ShardID: Duration] = [:]
     /// The last entry that a read of a shard saw.
@@ -189,6 +193,7 @@ struct World {
         strongRandom = SplitMix64(seed: seed ^ 0x2b1d_8f37)
         diskRandom = SplitMix64(seed: seed ^ 0x6d31_94b5)
         callRandom = SplitMix64(seed: seed ^ 0x1e84_a7c3)
+        coordinatorRandom = SplitMix64(seed: seed ^ 0x49f0_e2b7)
         let names = (1...settings.workerCount).map { NodeID(high: 0, low: UInt64($0)) }
         nextWorker = UInt64(settings.workerCount) + 1
         metadata = Self.firstRecords(settings, names)
@@ -199,7 +204,10 @@ struct World {
         let map = placements
         clients = (0..<settings.clientCount).map { _ in SimulatedClient(map: map) }
         for index in clients.indices { plan(.clientTurn(index), after: .milliseconds(10 * (index + 1))) }
-        for index in controllers.indices { plan(.controllerStart(index), after: .milliseconds(10 + 90 * index)) }
+        for index in controllers.indices {
+            controllers[index].clockRate = 1 + settings.clockError * (2 * coordinatorRandom.unit() - 1)
+            plan(.controllerStart(index), after: .milliseconds(10 + 90 * index))
+        }
         plan(.audit, after: .milliseconds(100))
         plan(.searchTurn, after: .milliseconds(20))
         plan(.strongTurn, after: .milliseconds(30))
@@ -207,6 +215,7 @@ struct World {
         planFault(.crash, settings.crashInterval)
         planFault(.cut, settings.cutInterval)
         planFault(.pause, settings.pauseInterval)
+        planControllerPause()
         planFault(.wipe, settings.wipeInterval)
         planFault(.operate, settings.operationInterval)
         planFault(.snapshot, settings.rollbackInterval.map { $0 / 2 })
@@ -313,6 +322,9 @@ struct World {
 
     private mutating func handle(_ event: Event) throws(Violation) {
         mix(UInt64(now.components.attoseconds) &+ UInt64(now.components.seconds))
+        if let controller = coordinator(of: event), controllers[controller].pauseEnd > now {
+            return plan(event, after: controllers[controller].pauseEnd - now)
+        }
         switch event {
         case .deliver(let message, let shard, let from, let to): try deliver(message, of: shard, from: from, to: to)
         case .tick(let worker, let life): try tick(worker, life)
@@ -379,6 +391,7 @@ struct World {
         case .cut: try cut()
         case .cutAway(let link, let length): cutAway(link, for: length)
         case .pause: pause()
+        case .pauseController: pauseController()
         case .wipe: try wipe()
         case .fill: fill()
         case .upheaval: try upheave()

@@ -66,11 +66,17 @@ package enum WorldFault: String, CaseIterable, Sendable {
     case failsOverInTheSameEpoch
     /// An operator's split or merge makes shards of numbers that another one's are to have.
     case numbersGivenTwice
+    /// A coordinator tells workers of its records as if it had just read them.
+    case recordsYoungerThanRead
+    /// A log is cut behind a copy that is on its way, or has come and was not heard of since.
+    case logCutBehindCopy
 
     /// What the faults of a run must be aimed at to show it; nil when any run may.
     package var aim: SimulationCourse.Aim? {
         switch self {
-        case .failedStepCounted, .failedStepRefused, .openedUnsynced, .stepsMixed, .tornCopyTaken: .disks
+        case .failedStepCounted, .failedStepRefused, .openedUnsynced, .stepsMixed, .tornCopyTaken, .logCutBehindCopy:
+            .disks
+        case .recordsYoungerThanRead: .divisions
         case .unknownToldAsRejected, .otherKeyOnRetry, .earlierRoundsForgotten, .otherPartsForgotten, .agesForgotten,
             .partsTakenForAll:
             .routers
@@ -103,7 +109,8 @@ package enum WorldFault: String, CaseIterable, Sendable {
             .rolloutsNeverTakenBack, .stepsBesidePins, .earlierAttemptsForgotten, .failedStepCounted,
             .failedStepRefused, .openedUnsynced, .stepsMixed, .tornCopyTaken, .unknownToldAsRejected,
             .otherKeyOnRetry, .earlierRoundsForgotten, .otherPartsForgotten, .agesForgotten, .partsTakenForAll,
-            .dropsByEpochAlone, .failsOverInTheSameEpoch, .numbersGivenTwice:
+            .dropsByEpochAlone, .failsOverInTheSameEpoch, .numbersGivenTwice, .recordsYoungerThanRead,
+            .logCutBehindCopy:
             []
         }
     }

@@ -17,7 +17,9 @@ enum LoadReportTarget {
             precondition(again(report) == report, "a report is another after it was written")
             show(report)
             // As it is merged with another, and a third time.
-            let merged = try LoadReport.merged([report, report])
+            var other = report
+            other.load.seed &+= 1
+            let merged = try LoadReport.merged([report, other])
             precondition(merged.all.count == 2 * report.all.count, "calls are lost, or made up")
             precondition(again(merged) == merged, "a merged report is another after it was written")
             show(merged)

@@ -1,4 +1,4 @@
-import ClusterController
+import ClusterState
 import Testing
 
 /// What workers derive their leases from: the age must never be told too low.

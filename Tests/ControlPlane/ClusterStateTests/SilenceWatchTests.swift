@@ -1,4 +1,4 @@
-import ClusterController
+import ClusterState
 import Testing
 
 /// When a coordinator may take silence for absence.

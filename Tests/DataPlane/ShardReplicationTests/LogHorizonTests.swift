@@ -1,5 +1,5 @@
+import ShardReplication
 import Testing
-import WorkerService
 
 @Suite struct LogHorizonTests {
     /// Entries 1 … `count` of ten bytes.
