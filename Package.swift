@@ -592,7 +592,7 @@ let package = Package(
             name: "MienCLITests",
             dependencies: [
                 "Backups", "ClusterController", "ClusterModel", "ClusterState", "EmbeddingFiles", "FaceModel",
-                "FaceRecords",
+                "FaceRecords", "LoadGenerator", "MienClient", "SyntheticGallery",
                 "VectorMath", "WireProtocol", "WireTransport", "mien",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOPosix", package: "swift-nio"),

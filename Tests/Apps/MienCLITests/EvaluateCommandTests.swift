@@ -2,7 +2,9 @@ import EmbeddingFiles
 import FaceModel
 import Foundation
 import FoundationXML
+import Synchronization
 import Testing
+import WireProtocol
 
 @Suite struct EvaluateCommandTests {
     /// Faces along the first axes; alice's is found by exact searches only.
@@ -134,6 +136,42 @@ import Testing
             #expect(text.contains(apart), "\(json)")
             let refused = await accuracy(address, folder, truth + ["--also-time-k", "0"])
             #expect(refused.status == 64 && refused.error.contains("--also-time-k must be from 1 to 1000."))
+        }
+    }
+
+    @Test func noSearchFollowsOneWithTheSameProbe() async throws {
+        let folder = try ScratchFolder()
+        let gallery = folder.file("gallery")
+        let generate = ["generate", gallery, "--faces", "100", "--probes", "60", "--dimension", "64"]
+        #expect(await mienCommand(generate).status == 0)
+        let seen = Mutex<[[[Float]]]>([])
+        try await ToyCluster.run { cluster, address in
+            cluster.change { state in
+                state.beforeAnswer = { request in
+                    guard case .searchFaces(let message) = request else { return }
+                    let probes = (0..<message.probes.rowCount).map { [Float](message.probes.row($0)) }
+                    seen.withLock { $0.append(probes) }
+                }
+            }
+            let result = await mienCommand([
+                "evaluate", "growth", "trial", "--coordinator", address, "--gallery", gallery, "--faces", "100",
+                "--effort", "full", "--effort", "lists:1", "--also-time-k", "1", "--singles", "20", "--photo", "10",
+                "--steady", "0",
+            ])
+            #expect(result.status == 0, "\(result)")
+            #expect(result.output.contains("Times are medians of single calls"), "\(result)")
+        }
+        let (photos, singles) = seen.withLock { all in (all.filter { $0.count == 10 }, all.filter { $0.count == 1 }) }
+        // Three efforts of six photos and one that warms, and six kinds of searches of twenty probes and one more.
+        #expect(photos.count == 19 && singles.count == 6 * 21)
+        #expect(zip(singles, singles.dropFirst()).allSatisfy { $0 != $1 }, "a search found what the last one had read")
+        #expect(zip(photos, photos.dropFirst()).allSatisfy { $0 != $1 }, "a photo found what the last one had read")
+        let counted = singles.dropFirst(6)
+        #expect(Dictionary(grouping: counted, by: { $0 }).values.allSatisfy { $0.count == 6 }, "all have all probes")
+        let measured = Array(photos.dropFirst())
+        #expect(Dictionary(grouping: measured, by: { $0 }).values.allSatisfy { $0.count == 3 })
+        for round in stride(from: 0, to: measured.count, by: 3) {
+            #expect(Set(measured[round..<round + 3].map { $0[0] }).count == 3, "a round of efforts has three photos")
         }
     }
 

@@ -12,6 +12,7 @@ import Testing
                 ["people", "--ramp", "from=5", "--objective", "p99 <= 9ms", "--processes", "2"], 64,
                 "A ramp is made by one process: leave --processes out"
             ),
+            (["people", "--rate", "5", "--expect-filled"], 64, "--expect-filled needs --faces or --fill"),
             (["people", "--fill", "0"], 64, "--fill must be from 1 to 2147483647."),
             (["people", "--fill", "9", "--fill-batch", "100"], 64, "--fill-batch must be a multiple of 128"),
             (["people", "--rate", "5", "--mix", "look=3"], 64, "'look' is no call of a mix; there are search"),

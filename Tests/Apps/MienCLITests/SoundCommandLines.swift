@@ -85,7 +85,7 @@ enum SoundCommandLines {
         [
             "load", "run", "people", "--closed", "8", "--cluster", "workers=2,worker.search_threads=1", "--fault",
             "at 1s kill worker 1; at 5s start worker 1; at 9s stop worker 2 for 2s", "--faces", "1000",
-            "--fill-batch", "256", "--fill-in-flight", "2", "--seed", "7",
+            "--expect-filled", "--fill-batch", "256", "--fill-in-flight", "2", "--seed", "7",
         ],
         [
             "load", "run", "people", "--ramp", "from=200,to=5000,factor=1.5,each=10s,within=5%", "--objective",

@@ -39,6 +39,8 @@ final class ToyCluster: RequestHandler {
         var mostRowsInABatch = 0
         /// Faces that only exact searches find.
         var hiddenFaces: Set<FaceID> = []
+        /// What becomes of the matches of every probe before they are answered.
+        var matchChange: (@Sendable ([Match]) -> [Match])?
         /// Of the latest search.
         var filter: FaceFilter?
         /// What the next searches by probes say that they covered, each the first that is left.
@@ -455,7 +457,8 @@ final class ToyCluster: RequestHandler {
                 return Match(faceID: id, similarity: similarity, metadata: face.metadata)
             }
             let qualified = matches.filter { $0.similarity >= parameters.threshold ?? -2 }
-            return .matches(Array(qualified.sorted(by: Match.ranksBefore).prefix(parameters.matchLimit)))
+            let best = Array(qualified.sorted(by: Match.ranksBefore).prefix(parameters.matchLimit))
+            return .matches(state.matchChange?(best) ?? best)
         }
         let total = UInt64(faces.count)
         let coverage = Coverage(

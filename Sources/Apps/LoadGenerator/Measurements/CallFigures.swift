@@ -48,6 +48,15 @@ package struct CallFigures: Sendable, Equatable {
     /// Share of the calls that were not answered in full.
     package var errorShare: Double { count == 0 ? 0 : Double(count - okCount) / Double(count) }
 
+    /// The time in microseconds within which this share (0…100) of all calls were answered.
+    ///
+    /// - Returns: nil when fewer were answered at all, and without any call.
+    package func percentileOfAll(_ percent: Double) -> UInt64? {
+        guard count > 0, !times.isEmpty else { return nil }
+        let ofAnswered = percent * Double(count) / Double(times.count)
+        return ofAnswered <= 100 + 1e-9 ? times.percentile(min(100, ofAnswered)) : nil
+    }
+
     /// Other than `ok`, by name.
     package var problems: [(name: String, count: Int)] {
         statuses.filter { $0.key != "ok" }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }

@@ -2,7 +2,7 @@
 package struct LatencyObjective: Sendable, Equatable {
     package static let example = "p99 <= 50ms, errors <= 0.1%"
 
-    /// Of the calls, 0…100.
+    /// Of all calls, 0…100: one that is not answered takes longer than any limit.
     package private(set) var percent = 99.0
     package private(set) var limit = Duration.milliseconds(50)
     /// Share of the calls that may fail, be partial or not be sent: 0…1.
@@ -31,9 +31,9 @@ package struct LatencyObjective: Sendable, Equatable {
         guard hasLatency else { throw LoadTextError("the objective has no percentile; write \(Self.example)") }
     }
 
-    package func isMet(by times: LatencyHistogram, errorShare: Double) -> Bool {
-        errorShare <= self.errorShare && !times.isEmpty
-            && Double(times.percentile(percent)) <= limit / .microseconds(1)
+    package func isMet(by figures: CallFigures) -> Bool {
+        guard figures.errorShare <= errorShare, let time = figures.percentileOfAll(percent) else { return false }
+        return Double(time) <= limit / .microseconds(1)
     }
 
     /// Such as `p99 <= 50 ms, errors <= 0.1 %`; reads back as the same.

@@ -54,6 +54,6 @@ extension LoadReport {
         let quiet = phases.filter { !$0.isFault }
         let figures = faults.isEmpty ? all : quiet.reduce(into: CallFigures(.hundredth)) { $0.add($1.figures) }
         self.objective = objective.description + (faults.isEmpty ? "" : Self.faultsLeftOut)
-        objectiveIsMet = objective.isMet(by: figures.times, errorShare: figures.errorShare)
+        objectiveIsMet = objective.isMet(by: figures)
     }
 }

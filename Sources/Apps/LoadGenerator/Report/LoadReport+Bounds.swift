@@ -81,12 +81,16 @@ extension LoadReport {
             [
                 machine.processorCount, cluster.dimension, cluster.shardCount, cluster.replicationFactor,
                 cluster.faceCount, load.callerCount, load.matchLimit, load.connectionCount, load.inFlightLimit,
-                load.processCount, resends?.callCount, resends?.sendingCount, fill?.faceCount, fill?.sentCount,
+                load.processCount, resends?.callCount, resends?.sendingCount, writeResends?.callCount,
+                writeResends?.sendingCount, fill?.faceCount, fill?.sentCount,
                 truth.writtenFaceCount, truth.uncertainFaceCount,
                 truth.checkedAnswerCount, truth.checkedMatchCount, truth.flaggedPartialCount, truth.matedSearchCount,
                 truth.mateFoundCount, truth.comparedAnswerCount, truth.requiredMatchCount, truth.foundMatchCount,
                 truth.requiredMateCount, truth.foundMateCount, truth.readBackCount, truth.embeddingCount,
                 truth.readableCount, truth.deletedSearchCount, truth.finalFaceCount,
+                truth.deletedFaceCount, truth.deletedExactCount, truth.ownSearches?.knownCount,
+                truth.ownSearches?.searchCount, truth.ownSearches?.foundCount, truth.lossAnswerCount,
+                truth.start?.removedCount, truth.start?.restoredCount,
                 truth.leastFaceChange.map { abs(max($0, -.max)) }, truth.mostFaceChange.map { abs(max($0, -.max)) },
             ] + TruthFindings.Kind.allCases.map { truth.findings.counts[$0] }
             + series.windows.flatMap { [$0.requiredMatchCount, $0.foundMatchCount] }

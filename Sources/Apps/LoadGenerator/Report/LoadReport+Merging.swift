@@ -1,3 +1,4 @@
+import Foundation
 import MienClient
 
 extension LoadReport {
@@ -9,7 +10,11 @@ extension LoadReport {
     /// - Throws: when they are not parts of one load.
     package static func merged(_ reports: [LoadReport]) throws(LoadTextError) -> LoadReport {
         guard var sum = reports.first else { throw LoadTextError("there is no report to merge") }
-        for report in reports.dropFirst() {
+        for (number, report) in reports.enumerated().dropFirst() {
+            guard !reports[..<number].contains(report) else {
+                throw LoadTextError("a report is given twice: it would be counted twice")
+            }
+            try sum.checkPart(report)
             guard report.series.windowSeconds == sum.series.windowSeconds,
                 abs(report.load.durationSeconds - sum.load.durationSeconds) <= sum.series.windowSeconds,
                 report.load.warmUpSeconds == sum.load.warmUpSeconds
@@ -26,6 +31,7 @@ extension LoadReport {
                 return figures
             }
             sum.resends = sum.resends.flatMap { own in report.resends.map { own + $0 } }
+            sum.writeResends = sum.writeResends.flatMap { own in report.writeResends.map { own + $0 } }
             sum.pacing.add(report.pacing)
             sum.series.add(report.series)
             sum.truth.add(report.truth)
@@ -46,6 +52,44 @@ extension LoadReport {
         // What has become too much is no report that can be read again.
         try sum.checkBounds()
         return sum
+    }
+
+    /// - Throws: when the other is of a load that did something else, or at another time.
+    private func checkPart(_ other: LoadReport) throws(LoadTextError) {
+        let same: [(name: String, own: String, other: String)] = [
+            ("mixes", load.mix, other.load.mix),
+            ("efforts", load.effort, other.load.effort),
+            ("numbers of matches", "\(load.matchLimit)", "\(other.load.matchLimit)"),
+            ("least coverages", Self.text(load.leastCoverage), Self.text(other.load.leastCoverage)),
+            ("deadlines", Self.text(load.timeoutSeconds), Self.text(other.load.timeoutSeconds)),
+            ("times of sending again", Self.text(load.retrySeconds), Self.text(other.load.retrySeconds)),
+            ("kinds of arrivals", load.process?.rawValue ?? "closed", other.load.process?.rawValue ?? "closed"),
+        ]
+        for part in same where part.own != part.other {
+            throw LoadTextError("the reports are of loads of different \(part.name): \(part.own) and \(part.other)")
+        }
+        guard let start = Self.seconds(startedAt), let otherStart = Self.seconds(other.startedAt) else {
+            throw LoadTextError("a report does not tell when its load began")
+        }
+        // Then most of their measured times is the same.
+        let most = max(series.windowSeconds, load.warmUpSeconds)
+        guard abs(start - otherStart) <= most else {
+            throw LoadTextError(
+                "the loads did not run at the same time: they began at \(startedAt) and \(other.startedAt), and may "
+                    + "be apart by their warm-up, \(FigureText.seconds(most))"
+            )
+        }
+    }
+
+    private static func text(_ number: Double?) -> String { number.map { "\($0)" } ?? "full" }
+
+    /// RFC 3339, with milliseconds or without, as seconds since 1970.
+    private static func seconds(_ time: String) -> Double? {
+        for hasFraction in [true, false] {
+            let style = Date.ISO8601FormatStyle(includingFractionalSeconds: hasFraction)
+            if let date = try? style.parse(time) { return date.timeIntervalSince1970 }
+        }
+        return nil
     }
 
     private static func adding<Number: AdditiveArithmetic>(_ left: Number?, _ right: Number?) -> Number? {

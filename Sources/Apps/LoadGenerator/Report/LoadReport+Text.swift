@@ -31,7 +31,10 @@ extension LoadReport {
     package var truthLine: String {
         let counts = TruthFindings.Kind.allCases.map { "\(truth.findings.count($0)) \($0.title)" }
         let verdict =
-            truth.isClean ? "The answers were true" : truth.findings.isClean ? "Not all was checked" : "NOT TRUE"
+            !truth.findings.isClean
+            ? "NOT TRUE"
+            : hasNoAnswer
+                ? "NO SEARCH WAS ANSWERED" : truth.isClean ? "The answers were true" : "Not all was checked"
         return "\(verdict): " + counts.joined(separator: ", ")
     }
 
@@ -51,17 +54,34 @@ extension LoadReport {
                     + "\(FigureText.count(truth.uncertainFaceCount)) with an outcome that nobody knows"
             ),
         ]
+        if let start = truth.start { facts.insert(("before the load", start.text), at: 0) }
         if truth.deletedSearchCount > 0 {
+            let all = truth.deletedFaceCount.map { " of \(FigureText.count($0))" } ?? ""
+            let exact = truth.deletedExactCount.map { ", \(FigureText.count($0)) of them exactly" } ?? ""
             facts.append(
                 (
                     "deleted faces",
-                    "\(FigureText.count(truth.deletedSearchCount)) searched for with their own embeddings"
+                    "\(FigureText.count(truth.deletedSearchCount))\(all) searched for with their own embeddings"
+                        + exact
+                )
+            )
+        }
+        if let own = truth.ownSearches {
+            facts.append(
+                (
+                    "faces that are there",
+                    "\(FigureText.count(own.searchCount)) of \(FigureText.count(own.knownCount)) searched for with "
+                        + "their own embeddings, exactly and by \(load.effort), which found "
+                        + FigureText.count(own.foundCount)
                 )
             )
         }
         facts.append(
-            ("partial answers", "\(FigureText.count(truth.flaggedPartialCount)), each of which said so")
+            ("partial answers", "\(FigureText.count(truth.flaggedPartialCount)) said that they were")
         )
+        if let count = truth.lossAnswerCount {
+            facts.append(("faces given up", "\(FigureText.count(count)) answers said that there may be such"))
+        }
         if let share = truth.mateShare {
             facts.append(
                 (
@@ -184,6 +204,16 @@ extension LoadReport {
                 return column == 0 ? cells[column] + blanks : blanks + cells[column]
             }.joined(separator: "  ")
         }
+    }
+}
+
+extension TruthReport.Start {
+    /// What was found before the load, and what became of it.
+    fileprivate var text: String {
+        if wasExpected { return "had to be as its fill left it, and nothing was undone" }
+        if removedCount == 0, restoredCount == 0 { return "nothing of an earlier load was found" }
+        return "\(FigureText.count(removedCount)) faces removed and \(FigureText.count(restoredCount)) filled ones "
+            + "given back as what an earlier load left; what was lost before is not told from that"
     }
 }
 

@@ -22,6 +22,8 @@ package struct LoadReport: Sendable, Equatable, Codable {
     /// Of the whole load, its warm-up included; how these calls ended is among all others'. Nil in a report of a
     /// program that did not count them.
     package var resends: MienClient.Resends?
+    /// Of them, those of writes. Nil in a report of a program that did not count them apart.
+    package var writeResends: MienClient.Resends?
     /// How late calls began, against their intended times.
     package var pacing: LatencyHistogram
     package var series: LoadSeries
@@ -164,7 +166,8 @@ package struct LoadReport: Sendable, Equatable, Codable {
             /// Answered in full, a second.
             package var answeredPerSecond: Double
             package var p50: UInt64
-            /// At the percentile of the objective, in microseconds, as ``p50``.
+            /// At the percentile of the objective, in microseconds, as ``p50``: of answered calls, while the objective
+            /// is held against all of them.
             package var atObjective: UInt64
             package var errorShare: Double
             package var isMet: Bool
@@ -234,6 +237,7 @@ package struct LoadReport: Sendable, Equatable, Codable {
         load: Load,
         figures: LoadFigures,
         resends: MienClient.Resends?,
+        writeResends: MienClient.Resends?,
         truth: TruthReport,
         faults: [Fault] = []
     ) {
@@ -247,12 +251,20 @@ package struct LoadReport: Sendable, Equatable, Codable {
         self.faults = faults
         totals = figures.totals
         self.resends = resends
+        self.writeResends = writeResends
         pacing = figures.pacing
         series = figures.series
     }
 
     /// All operations of the measured time together.
     package var all: CallFigures { totals.values.reduce(into: CallFigures()) { $0.add($1) } }
+
+    /// Whether nothing is known of the answers, since there were none, or none to a search though some were made.
+    package var hasNoAnswer: Bool {
+        guard truth.checkedAnswerCount == 0 else { return false }
+        let searches = totals.filter { !$0.key.isWrite }
+        return all.times.isEmpty || searches.values.contains { $0.count > 0 }
+    }
 
     /// Calls that were answered in full, a second of the measured time.
     package var answeredPerSecond: Double { Double(all.okCount) / max(load.durationSeconds, 1e-9) }

@@ -51,26 +51,6 @@ extension LoadRecorder {
         }
     }
 
-    private func judgeCoverage(_ coverage: SearchResults.Coverage, since start: ReadStart, _ state: inout State) {
-        guard coverage.isFull else {
-            state.truth.flaggedPartialCount += 1
-            return
-        }
-        let isWhole =
-            coverage.missing.isEmpty && coverage.shardsAnswered == coverage.shardsAsked
-            && coverage.facesAnswered == coverage.facesTotal
-        let possible = WriteLedger.Bounds.faceCount(from: start.bounds, to: state.ledger.currentBounds)
-        let isPossible = !plan.isAlone || possible.contains(Int(clamping: coverage.facesTotal))
-        if !isWhole || !isPossible {
-            state.truth.findings.add(
-                .unflaggedPartial,
-                "an answer calls itself full with \(coverage.shardsAnswered) of \(coverage.shardsAsked) shards and "
-                    + "\(coverage.facesAnswered) of \(coverage.facesTotal) faces; there were \(possible.lowerBound) to "
-                    + "\(possible.upperBound)"
-            )
-        }
-    }
-
     private func judge(
         _ matches: [SearchResults.Match],
         since start: ReadStart,

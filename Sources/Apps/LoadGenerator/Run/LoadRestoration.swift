@@ -33,13 +33,60 @@ package struct LoadRestoration: Sendable {
         Result(removedCount: try await removeFacesOfLoads(), restoredCount: try await restoreFilledFaces())
     }
 
+    /// What is not as a fill left it; nothing is changed. Looks where ``run()`` does, and no farther.
+    package func findings() async throws(MienClientError) -> TruthFindings {
+        var findings = TruthFindings()
+        var next = firstFaceOfLoads
+        while true {
+            let strays = try await facesOfLoads(from: next)
+            if strays.isEmpty { break }
+            for id in strays { findings.add(.resurrected, "\(id) is there before the load, and no fill enrolled it") }
+            next += Self.strideCount
+        }
+        let order = BaseOrder(count: population.filledCount)
+        for place in stride(from: 0, to: order.count, by: Self.strideCount) {
+            let faces = (place..<min(order.count, place + Self.strideCount)).map(order.face)
+            let changed = try await changed(faces)
+            if changed.isEmpty { break }
+            for (face, isThere) in changed {
+                let id = population.faceID(face)
+                if isThere {
+                    findings.add(.wrongContent, "\(id) has other metadata before the load than it was filled with")
+                } else {
+                    findings.add(.lost, "\(id) is not there before the load")
+                }
+            }
+        }
+        return findings
+    }
+
+    private var firstFaceOfLoads: Int { population.firstWriteBlock * ImageStock.blockImageCount }
+
+    /// Those that are there of a stride of numbers that no fill has. Ids beyond the population's images are no image's,
+    /// but follow from the seed all the same.
+    private func facesOfLoads(from first: Int) async throws(MienClientError) -> [Face.ID] {
+        let ids = (first..<first + Self.strideCount).map(population.faceID)
+        return try await client.faces(ids, in: collection).map(\.id)
+    }
+
+    /// Those of some filled faces that are not as they were filled, and whether they are there at all.
+    private func changed(_ faces: [Int]) async throws(MienClientError) -> [(face: Int, isThere: Bool)] {
+        var stored: [Face.ID: Face.Metadata] = [:]
+        for face in try await client.faces(faces.map(population.faceID), in: collection) {
+            stored[face.id] = face.metadata
+        }
+        return faces.compactMap { face -> (face: Int, isThere: Bool)? in
+            let found = stored[population.faceID(face)]
+            if found == population.metadata(ofImage: face) { return nil }
+            return (face, found != nil)
+        }
+    }
+
     private func removeFacesOfLoads() async throws(MienClientError) -> Int {
         var count = 0
-        var next = population.firstWriteBlock * ImageStock.blockImageCount
-        // Ids beyond the population's images are no image's, but follow from the seed all the same.
+        var next = firstFaceOfLoads
         while true {
-            let ids = (next..<next + Self.strideCount).map(population.faceID)
-            let found = try await client.faces(ids, in: collection).map(\.id)
+            let found = try await facesOfLoads(from: next)
             guard !found.isEmpty else { return count }
             _ = try await client.deleteFaces(found, from: collection)
             count += found.count
@@ -53,12 +100,7 @@ package struct LoadRestoration: Sendable {
         var place = 0
         while place < order.count {
             let end = min(order.count, place + Self.strideCount)
-            let faces = (place..<end).map(order.face)
-            var stored: [Face.ID: Face.Metadata] = [:]
-            for face in try await client.faces(faces.map(population.faceID), in: collection) {
-                stored[face.id] = face.metadata
-            }
-            let changed = faces.filter { stored[population.faceID($0)] != population.metadata(ofImage: $0) }
+            let changed = try await changed((place..<end).map(order.face)).map(\.face)
             guard !changed.isEmpty else { return count }
             try await restore(changed)
             count += changed.count

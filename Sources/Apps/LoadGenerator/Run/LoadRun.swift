@@ -12,6 +12,7 @@ package struct LoadRun: Sendable {
 
     private let plan: LoadPlan
     private let clients: [MienClient]
+    private let writers: [MienClient]
     private let collection: String
     private let model: String
     private let population: LoadPopulation
@@ -21,11 +22,13 @@ package struct LoadRun: Sendable {
     package let recorder: LoadRecorder
 
     /// - Parameters:
-    ///   - clients: each with connections of its own; calls take turns.
+    ///   - clients: each with connections of its own; searches take turns.
+    ///   - writers: as many, for writes.
     ///   - stock: filled.
     package init(
         plan: LoadPlan,
         clients: [MienClient],
+        writers: [MienClient],
         collection: String,
         model: String,
         population: LoadPopulation,
@@ -33,8 +36,10 @@ package struct LoadRun: Sendable {
         stock: ImageStock
     ) {
         precondition(!clients.isEmpty, "a load without a client")
+        precondition(writers.count == clients.count, "a load whose writes have other connections")
         self.plan = plan
         self.clients = clients
+        self.writers = writers
         self.collection = collection
         self.model = model
         self.population = population
@@ -56,7 +61,7 @@ package struct LoadRun: Sendable {
                     let now = ContinuousClock.now - start
                     while queue.next <= now, queue.next < plan.totalDuration {
                         let arrival = queue.take()
-                        let client = clients[number % clients.count]
+                        let client = client(number, for: arrival)
                         number += 1
                         group.addTask { await perform(arrival, start, client) }
                     }
@@ -68,18 +73,23 @@ package struct LoadRun: Sendable {
             await withDiscardingTaskGroup { group in
                 for caller in 0..<callerCount {
                     group.addTask {
-                        let client = clients[caller % clients.count]
                         var random = SplitMix64(seed: plan.seed &+ UInt64(caller) &* 0x9E37_79B9)
                         try? await Task.sleep(until: start, tolerance: .zero)
                         while !isStopped() {
                             let now = ContinuousClock.now - start
                             guard now < plan.totalDuration else { return }
-                            await perform(ArrivalQueue.arrival(of: plan.mix, at: now, &random), start, client)
+                            let arrival = ArrivalQueue.arrival(of: plan.mix, at: now, &random)
+                            await perform(arrival, start, client(caller, for: arrival))
                         }
                     }
                 }
             }
         }
+    }
+
+    /// The one whose turn it is.
+    private func client(_ turn: Int, for arrival: ArrivalQueue.Arrival) -> MienClient {
+        arrival.operation.isWrite ? writers[turn % writers.count] : clients[turn % clients.count]
     }
 
     private func perform(

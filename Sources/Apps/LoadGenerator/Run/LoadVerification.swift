@@ -10,26 +10,31 @@ package struct LoadVerification: Sendable {
         package var untouchedCount = 1_000_000
         /// Of those, read with their embeddings.
         package var embeddingCount = 2560
-        /// Deleted faces searched for with their own embeddings.
+        /// Deleted faces searched for with their own embeddings; evenly over all of them.
         package var deletedSearchCount = 2000
+        /// Faces that are there for certain searched for with their own embeddings: so many of those that the load
+        /// wrote and of those that nobody wrote; evenly over each.
+        package var liveSearchCount = 500
 
         package init() {}
     }
 
     private static let readCount = 1000
-    private static let photoCount = 50
+    static let photoCount = 50
+    /// Between two exact searches for one probe, in one request or another: sums in another order.
+    private static let similarityTolerance: Float = 1e-4
     /// Of the faces whose embeddings are compared where blocks are made for each of them.
     private static let scatteredShare = 8
     /// Of a component: half of the last place of float16 below 1, and the rounding of the length.
     private static let tolerance: Float = 6e-4
 
-    private let client: MienClient
-    private let collection: String
-    private let model: String
-    private let population: LoadPopulation
+    let client: MienClient
+    let collection: String
+    let model: String
+    let population: LoadPopulation
     private let pool: ProbePool
-    private let plan: LoadPlan
-    private let limits: Limits
+    let plan: LoadPlan
+    let limits: Limits
 
     /// - Parameter client: one that tries again for a while, since the last fault may have been a moment ago.
     package init(
@@ -65,6 +70,7 @@ package struct LoadVerification: Sendable {
             ("written faces", { report throws(MienClientError) in try await checkWritten(written, ledger, &report) }),
             ("untouched faces", { report throws(MienClientError) in try await checkUntouched(ledger, &report) }),
             ("deleted faces", { report throws(MienClientError) in try await searchDeleted(written, ledger, &report) }),
+            ("searches", { report throws(MienClientError) in try await searchLive(written, ledger, &report) }),
             (
                 "sampled answers",
                 { report throws(MienClientError) in try await compare(samples, recorder, ledger, &report) }
@@ -188,35 +194,9 @@ package struct LoadVerification: Sendable {
 
     // MARK: Searching
 
-    /// Searches for deleted faces with their own embeddings; an eighth of them exactly.
-    private func searchDeleted(
-        _ written: [Int],
-        _ ledger: WriteLedger,
-        _ report: inout TruthReport
-    ) async throws(MienClientError) {
-        let deleted = written.filter { ledger.contents(of: $0) == [.absent] }.prefix(limits.deletedSearchCount)
-        for (number, part) in Self.parts(of: Array(deleted), Self.photoCount).enumerated() {
-            let faces = part.compactMap { face in ledger.lastImage(of: face).map { (id: population.faceID(face), $0) } }
-            let rows = ImageRows(population, faces.map(\.1))
-            guard !faces.isEmpty else { continue }
-            let effort: SearchOptions.Effort = number.isMultiple(of: 8) ? .exact : plan.options.effort
-            let results = try await client.search(
-                collection,
-                probes: Embeddings(dimension: population.dimension, values: faces.flatMap { rows[$0.1] }),
-                model: model,
-                options: SearchOptions(matchLimit: 3, effort: effort)
-            )
-            for (face, outcome) in zip(faces, results.outcomes) {
-                report.deletedSearchCount += 1
-                if case .matches(let matches) = outcome, matches.contains(where: { $0.id == face.id }) {
-                    report.findings.add(.resurrected, "\(face.id) was deleted and is found")
-                }
-            }
-        }
-    }
-
     /// Searches exactly for the probes of sampled answers: what nobody wrote and is more similar than the last match of
-    /// an answer had to be in it.
+    /// an answer had to be in it. What exact answers lack is a finding, and of others more mates than their effort
+    /// allows.
     private func compare(
         _ samples: [SampledAnswer],
         _ recorder: LoadRecorder,
@@ -254,12 +234,21 @@ package struct LoadVerification: Sendable {
                     if isFound { found += 1 }
                     if isMate { report.requiredMateCount += 1 }
                     if isMate, isFound { report.foundMateCount += 1 }
+                    if plan.options.effort == .exact, !isFound, match.similarity > last + Self.similarityTolerance {
+                        report.findings.add(.unfound, "\(match.id) was not in an exact answer, and had to be")
+                    }
                 }
                 report.requiredMatchCount += required
                 report.foundMatchCount += found
                 recorder.noteCompared(required: required, found: found, at: sample.at)
             }
         }
+        judgeMisses(
+            report.requiredMateCount - report.foundMateCount,
+            of: report.requiredMateCount,
+            "mates were not in sampled answers of \(plan.options.effort), and had to be",
+            &report
+        )
     }
 
     /// Holds the number of faces against what all parts of a load have told together; when all of them are over.
@@ -269,8 +258,9 @@ package struct LoadVerification: Sendable {
             return
         }
         do throws(MienClientError) {
+            let count = try await count(&report)
             judge(
-                try await count(),
+                count,
                 least: population.filledCount + least,
                 most: population.filledCount + most,
                 &report
@@ -284,16 +274,20 @@ package struct LoadVerification: Sendable {
         // Other parts of the load may be writing yet.
         guard plan.isAlone else { return }
         let bounds = ledger.currentBounds
-        judge(try await count(), least: bounds.certainCount, most: bounds.possibleCount, &report)
+        let count = try await count(&report)
+        judge(count, least: bounds.certainCount, most: bounds.possibleCount, &report)
     }
 
-    private func count() async throws(MienClientError) -> Int {
+    private func count(_ report: inout TruthReport) async throws(MienClientError) -> Int {
         let results = try await client.search(
             collection,
             probes: pool.probes([0]),
             model: model,
             options: SearchOptions(matchLimit: 1, effort: .exact)
         )
+        if results.coverage.hasLoss {
+            report.findings.add(.lost, "the cluster says that faces of the collection were given up")
+        }
         return Int(clamping: results.coverage.facesTotal)
     }
 

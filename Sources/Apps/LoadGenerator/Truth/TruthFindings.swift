@@ -13,6 +13,10 @@ package struct TruthFindings: Sendable, Equatable, Codable {
         case foreign
         /// An answer that says it is full, and is not.
         case unflaggedPartial = "unflagged-partial"
+        /// A partial answer whose figures of what it covers cannot be.
+        case wrongCoverage = "wrong-coverage"
+        /// A face that is there and that searches do not find, or more of them than the effort allows.
+        case unfound = "not-found"
 
         /// For people.
         package var title: String {
@@ -23,6 +27,8 @@ package struct TruthFindings: Sendable, Equatable, Codable {
             case .duplicate: "twice in an answer"
             case .foreign: "never enrolled"
             case .unflaggedPartial: "partial, not flagged"
+            case .wrongCoverage: "wrong coverage"
+            case .unfound: "there and not found"
             }
         }
     }

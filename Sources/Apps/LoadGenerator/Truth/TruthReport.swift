@@ -29,8 +29,17 @@ package struct TruthReport: Sendable, Equatable, Codable {
     package var embeddingCount = 0
     /// Faces that a full check would have read.
     package var readableCount = 0
-    /// Deleted faces that were searched for with their own embeddings.
+    /// Deleted faces that were searched for with their own embeddings: an even sample of ``deletedFaceCount``.
     package var deletedSearchCount = 0
+    /// Faces that the load deleted, and how many were searched for exactly; the others with the effort of the load.
+    /// Nil, as all that follow until ``start``, in reports of programs that did not tell.
+    package var deletedFaceCount: Int?
+    package var deletedExactCount: Int?
+    package var ownSearches: OwnSearches?
+    /// Answers that said that faces of the collection were given up.
+    package var lossAnswerCount: Int?
+    /// How the load found the collection; nil for a part of one, too.
+    package var start: Start?
     /// By how many faces the collection may have grown or, below 0, shrunk by the writes: at least, and at most. Nil in
     /// reports of programs that did not tell.
     package var leastFaceChange: Int?
@@ -39,6 +48,34 @@ package struct TruthReport: Sendable, Equatable, Codable {
     package var finalFaceCount: Int?
     /// Why a part of the check could not be done; empty when all of it was.
     package var unchecked: [String] = []
+
+    /// Faces that were there for certain and searched for with their own embeddings when the load was over.
+    package struct OwnSearches: Sendable, Equatable, Codable {
+        /// Those that were there for certain, of which the others are an even sample.
+        package var knownCount = 0
+        /// Searched for exactly and with the effort of the load; each that the former does not find is a finding.
+        package var searchCount = 0
+        /// Found with the effort of the load.
+        package var foundCount = 0
+
+        package init() {}
+    }
+
+    /// What a load found before it began.
+    package struct Start: Sendable, Equatable, Codable {
+        /// Whether it had to be as a fill left it, so that anything else is a finding. Otherwise it was undone, and
+        /// what was lost before the load is not told from what an earlier one had written.
+        package var wasExpected: Bool
+        /// Faces taken away, and filled faces that were enrolled again.
+        package var removedCount: Int
+        package var restoredCount: Int
+
+        package init(wasExpected: Bool, removedCount: Int = 0, restoredCount: Int = 0) {
+            self.wasExpected = wasExpected
+            self.removedCount = removedCount
+            self.restoredCount = restoredCount
+        }
+    }
 
     package init() {}
 
@@ -71,6 +108,17 @@ package struct TruthReport: Sendable, Equatable, Codable {
         embeddingCount += other.embeddingCount
         readableCount += other.readableCount
         deletedSearchCount += other.deletedSearchCount
+        deletedFaceCount = Self.adding(deletedFaceCount, other.deletedFaceCount)
+        deletedExactCount = Self.adding(deletedExactCount, other.deletedExactCount)
+        if let added = other.ownSearches {
+            var sum = ownSearches ?? OwnSearches()
+            sum.knownCount += added.knownCount
+            sum.searchCount += added.searchCount
+            sum.foundCount += added.foundCount
+            ownSearches = sum
+        }
+        if let added = other.lossAnswerCount { lossAnswerCount = (lossAnswerCount ?? 0) + added }
+        start = start ?? other.start
         leastFaceChange = Self.adding(leastFaceChange, other.leastFaceChange)
         mostFaceChange = Self.adding(mostFaceChange, other.mostFaceChange)
         finalFaceCount = [finalFaceCount, other.finalFaceCount].compactMap(\.self).max()

@@ -173,7 +173,13 @@ struct AccuracyPage {
             + "</section>\n"
     }
 
-    private var times: String { "<section><h2>Times</h2>\n\(Self.html(report.timeTable))</section>\n" }
+    private var times: String {
+        """
+        <section><h2>Times</h2>
+        \(Self.html(report.timeTable))<p>\(Markup.escaped(report.timesNote))</p></section>
+
+        """
+    }
 
     private var misses: String {
         """

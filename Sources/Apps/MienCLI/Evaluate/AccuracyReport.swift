@@ -12,6 +12,7 @@ struct AccuracyReport {
     let collection: CollectionInfo
     let persons: PersonCount
     let matchLimit: Int
+    let timesNote: String
     /// Exact search first.
     let results: [EffortResult]
 
@@ -36,7 +37,7 @@ struct AccuracyReport {
         let notes = noteLines.map { $0 + "\n" }.joined()
         return [
             (headLines + [templateLine]).map { $0 + "\n" }.joined(), accuracyTable.rendered(), notes,
-            timeTable.rendered(), missTable.rendered(),
+            timeTable.rendered(), timesNote + "\n", missTable.rendered(),
         ].filter { !$0.isEmpty }.joined(separator: "\n")
     }
 

@@ -67,6 +67,7 @@ struct EvaluateAccuracyCommand: ConsoleCommand {
             collection: collection,
             persons: persons,
             matchLimit: evaluation.matchLimit,
+            timesNote: evaluation.timesNote(probeCount: probes.count),
             results: results
         )
         if let report {

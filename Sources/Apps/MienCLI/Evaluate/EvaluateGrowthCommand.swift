@@ -148,7 +148,11 @@ struct EvaluateGrowthCommand: ConsoleCommand {
         _ console: Console
     ) async throws(CommandFailure) -> GrowthReport {
         var rows = rows
-        var report = GrowthReport(matchLimit: evaluation.matchLimit, limits: within.map { .milliseconds($0) })
+        var report = GrowthReport(
+            matchLimit: evaluation.matchLimit,
+            limits: within.map { .milliseconds($0) },
+            timesNote: evaluation.timesNote(probeCount: probes.count)
+        )
         var enrolled = PersonCount()
         var labels: LabelReader?
         if let persons {

@@ -41,6 +41,18 @@ struct EvaluationOptions: ParsableArguments {
         guard (1...100_000).contains(singles) else { throw ValidationError("--singles must be from 1 to 100000.") }
     }
 
+    /// What the times are of, as a sentence below them.
+    ///
+    /// - Parameter probeCount: of the whole evaluation.
+    func timesNote(probeCount: Int) -> String {
+        let photoCount = (probeCount + photo - 1) / photo
+        let kindCount = efforts.count * (1 + otherLimits.count)
+        // With fewer of them, some that follow each other ask the same.
+        let areApart = photoCount >= 2 * efforts.count && min(probeCount, singles) >= 2 * kindCount
+        return "Times are medians of single calls, seen by the caller. Efforts follow each other by chance"
+            + (areApart ? ", each with another photo or probe than the one before." : ".")
+    }
+
     /// Other list lengths that searches are timed with, each once, ascending.
     var otherLimits: [Int] { Set(alsoTimeK).subtracting([matchLimit]).sorted() }
 

@@ -22,7 +22,7 @@ struct GrowthPage {
             subtitle: "\(sizes.joined(separator: ", ")) faces",
             body: "<div class=\"pair\">\n"
                 + GrowthReport.Batch.allCases.map(plot).joined() + "</div>\n"
-                + Self.section("Sizes", report.stepTable)
+                + Self.section("Sizes", report.stepTable, [report.timesNote])
                 + Self.section("What was found", report.accuracyTable, report.mateRemarks)
                 + (report.fitTable.map { Self.section("Fits", $0, [GrowthReport.fitNote]) } ?? "")
                 + "<section><h2>What was measured</h2>\n\(Markup.command(command))</section>\n",

@@ -20,6 +20,7 @@ struct GrowthReport {
 
     /// Times whose N is told.
     let limits: [Duration]
+    let timesNote: String
     var steps: [Step] = []
 
     enum Batch: String, CaseIterable {
@@ -46,7 +47,7 @@ struct GrowthReport {
         + "sizes about the curve, so few sizes leave them wide."
 
     var text: String {
-        [stepTable, accuracyTable].map { $0.rendered() }.joined(separator: "\n")
+        [stepTable.rendered() + timesNote + "\n", accuracyTable.rendered()].joined(separator: "\n")
             + mateRemarks.map { $0 + "\n" }.joined()
             + (fitTable.map { "\n" + $0.rendered() + Self.fitNote + "\n" } ?? "")
     }
@@ -99,7 +100,13 @@ struct GrowthReport {
     /// The error rates at each size.
     private var rates: [AccuracyReport] {
         steps.map {
-            AccuracyReport(collection: $0.collection, persons: $0.persons, matchLimit: matchLimit, results: $0.results)
+            AccuracyReport(
+                collection: $0.collection,
+                persons: $0.persons,
+                matchLimit: matchLimit,
+                timesNote: timesNote,
+                results: $0.results
+            )
         }
     }
 

@@ -27,6 +27,13 @@ struct LoadOutputOptions: ParsableArguments {
         guard report.truth.findings.isClean else {
             throw CommandFailure(.no, "\(NumberText.counted(report.truth.findings.totalCount, "answer")) not true")
         }
+        guard !report.hasNoAnswer else {
+            throw CommandFailure(
+                .unavailable,
+                "no search was answered, so nothing is known of the answers; see why in the table, and ask for less, "
+                    + "or allow more time with --deadline"
+            )
+        }
         guard report.truth.unchecked.isEmpty else {
             throw CommandFailure(.unavailable, "not all that was written could be checked")
         }

@@ -12,7 +12,7 @@ struct LoadParts {
         "--rate",
         "--closed", "--objective", "--max-in-flight", "--coordinator",
     ]
-    private static let ownFlags: Set<String> = ["--json", "--keep"]
+    private static let ownFlags: Set<String> = ["--json", "--keep", "--expect-filled"]
 
     let command: LoadRunCommand
     let interruption: LoadInterruption

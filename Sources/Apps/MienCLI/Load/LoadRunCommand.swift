@@ -58,6 +58,13 @@ struct LoadRunCommand: ConsoleCommand {
         help: ArgumentHelp("Faces that nobody wrote, read back at the end at most.", valueName: "count")
     )
     var checkLimit = LoadVerification.Limits().untouchedCount
+    @Flag(
+        help: ArgumentHelp(
+            "The collection must be as its fill left it: whatever is not is a finding, and nothing of it is undone. "
+                + "Needs --faces or --fill; so it is anyway where the fill has just enrolled every face."
+        )
+    )
+    var expectFilled = false
     @Flag(help: "Leave what the load wrote in the collection.")
     var keep = false
     @Option(
@@ -81,6 +88,9 @@ struct LoadRunCommand: ConsoleCommand {
             throw ValidationError("Give --fill, --rate, --closed or --ramp, or several of them.")
         }
         guard fill == nil || faces == nil else { throw ValidationError("Give either --fill or --faces.") }
+        guard !expectFilled || fill != nil || faces != nil else {
+            throw ValidationError("--expect-filled needs --faces or --fill: how many are expected.")
+        }
         for (option, count) in [("--fill", fill), ("--faces", faces)] {
             if let count, !(1...Int(UInt32.max) / 2).contains(count) {
                 throw ValidationError("\(option) must be from 1 to \(UInt32.max / 2).")

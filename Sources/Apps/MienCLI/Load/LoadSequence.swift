@@ -46,13 +46,35 @@ struct LoadSequence {
             writeCount: options.imageCount(ratePerSecond: highestRate, time: options.warmUp + options.duration)
         )
         let subject = LoadSubject(collection, options: options, population: population, clients: clients)
-        if command.part.folder == nil {
-            try await restore(subject, "what an earlier load left")
-            try await subject.checkCount()
-        }
+        var start = TruthReport()
+        if command.part.folder == nil { start = try await begin(subject, tally) }
         interruption.beginLoad()
-        try await load(subject, collection, tally)
+        try await load(subject, collection, tally, start)
         await subject.close()
+    }
+
+    /// Sees to it that the collection is as a fill left it.
+    ///
+    /// - Returns: what is not so and is no trace of an earlier load: that is left as it is.
+    private func begin(_ subject: LoadSubject, _ tally: FillTally?) async throws(CommandFailure) -> TruthReport {
+        var report = TruthReport()
+        // Nobody can have loaded what has just been enrolled.
+        let isNew = tally.map { $0.accepted == $0.faceCount } ?? false
+        guard command.expectFilled || isNew else {
+            let undone = try await restore(subject, "what an earlier load left")
+            report.start = TruthReport.Start(
+                wasExpected: false,
+                removedCount: undone.removedCount,
+                restoredCount: undone.restoredCount
+            )
+            try await subject.checkCount()
+            return report
+        }
+        if !command.expectFilled { try await subject.checkCount() }
+        report.start = TruthReport.Start(wasExpected: true)
+        report.findings = try await subject.findings()
+        for example in report.findings.examples { console.writeError("before the load: \(example)\n") }
+        return report
     }
 
     /// Faces there are now; what the collection's description tells may be a heartbeat old.
@@ -75,13 +97,18 @@ struct LoadSequence {
     private func load(
         _ subject: LoadSubject,
         _ collection: CollectionInfo,
-        _ tally: FillTally?
+        _ tally: FillTally?,
+        _ start: TruthReport
     ) async throws(CommandFailure) {
         let status = try await calling { () async throws(MienClientError) in try await clients[0].status() }
-        var earlier = TruthReport()
+        var earlier = start
         var ramp: LoadReport.Ramp?
         var last: Measured?
         if let planner = options.ramp, let objective = options.objective {
+            guard start.findings.isClean || !plan(of: .closed(callerCount: 1)).mix.hasWrites else {
+                console.writeError("no ramp is made: what its steps write is undone, and with it what was found\n")
+                throw CommandFailure(.no, "the collection was not as its fill left it before the load")
+            }
             (ramp, last) = try await self.ramp(subject, planner, objective, &earlier)
         }
         if command.processes == 1, let arrivals = try arrivals(ramp) {
@@ -97,7 +124,13 @@ struct LoadSequence {
         if let objective = options.objective {
             report.judge(objective)
         }
-        if !command.keep, command.part.folder == nil { try await restore(subject, "what the load wrote") }
+        if !command.keep, command.part.folder == nil {
+            if start.findings.isClean {
+                try await restore(subject, "what the load wrote")
+            } else {
+                console.writeError("nothing is undone, since the collection was not as its fill left it\n")
+            }
+        }
         try command.output.finish(report, asJSON: asJSON, console)
     }
 
@@ -130,6 +163,8 @@ struct LoadSequence {
             report.command = Self.commandLine
             report.cluster = cluster(status, collection, subject)
             report.truth.unchecked += nodes?.deaths() ?? []
+            report.truth.findings.add(earlier.findings)
+            report.truth.start = earlier.start
             console.writeError("checking number of faces\n")
             await subject.verification(plan(of: .closed(callerCount: 1)), limits: .init())
                 .checkCount(ofMerged: &report.truth)
@@ -142,10 +177,11 @@ struct LoadSequence {
             // They are among the earlier ones.
             (truth.findings, truth.unchecked) = (TruthFindings(), [])
         } else {
-            truth = await verify(subject, measured, untouchedCount: command.checkLimit)
+            truth = await verify(subject, measured, untouchedCount: command.checkLimit, isStep: false)
         }
         truth.findings.add(earlier.findings)
         truth.unchecked += earlier.unchecked
+        truth.start = earlier.start
         var load = LoadReport.Load(
             plan: measured.plan,
             timeoutSeconds: options.deadline / .seconds(1),
@@ -162,6 +198,7 @@ struct LoadSequence {
             load: load,
             figures: measured.recorder.figures,
             resends: measured.resends,
+            writeResends: measured.writeResends,
             truth: truth,
             faults: measured.faults.faults
         )
@@ -174,6 +211,7 @@ struct LoadSequence {
         var startedAt: Face.Timestamp
         var faults = FaultPlayer.Outcome()
         var resends: MienClient.Resends
+        var writeResends: MienClient.Resends
         /// Warm-up and measured time; less than planned when it was ended early.
         var seconds: Double
         /// Of a step of a ramp, whose writes are undone before the next; nil for what is still to be checked.
@@ -195,7 +233,7 @@ struct LoadSequence {
         let player = player
         let console = console
         let folder = command.part.folder
-        let resends = subject.resends
+        let (resends, writeResends) = (subject.resends, subject.writeResends)
         async let faults: FaultPlayer.Outcome =
             if let player, let schedule { await player.play(schedule, from: start) } else { FaultPlayer.Outcome() }
         await withTaskGroup(of: Void.self) { group in
@@ -221,6 +259,7 @@ struct LoadSequence {
             startedAt: startedAt,
             faults: outcome,
             resends: subject.resends - resends,
+            writeResends: subject.writeResends - writeResends,
             seconds: seconds
         )
     }
@@ -290,12 +329,12 @@ struct LoadSequence {
             )
             var measured = try await measure(subject, plan, withFaults: false)
             let all = measured.recorder.figures.all
-            let isMet = objective.isMet(by: all.times, errorShare: all.errorShare)
+            let isMet = objective.isMet(by: all)
             planner.note(rate: rate, isMet: isMet)
             ramp.append(plan, rate: rate, all, objective: objective, isMet: isMet)
             if let step = ramp.steps.last { console.writeError(step.line(objective: objective) + "\n") }
             if plan.mix.hasWrites {
-                let truth = await verify(subject, measured, untouchedCount: 0)
+                let truth = await verify(subject, measured, untouchedCount: 0, isStep: true)
                 measured.truth = truth
                 earlier.findings.add(truth.findings)
                 earlier.unchecked += truth.unchecked
@@ -311,13 +350,16 @@ struct LoadSequence {
 
     // MARK: Truth
 
+    /// - Parameter isStep: whether it was a step of a ramp.
     private func verify(
         _ subject: LoadSubject,
         _ measured: Measured,
-        untouchedCount: Int
+        untouchedCount: Int,
+        isStep: Bool
     ) async -> TruthReport {
         var limits = LoadVerification.Limits()
         limits.untouchedCount = untouchedCount
+        if isStep { limits.liveSearchCount /= 10 }
         let verification = subject.verification(measured.plan, limits: limits)
         let console = console
         var truth = await verification.run(measured.recorder) { console.writeError("checking \($0)\n") }
@@ -325,13 +367,18 @@ struct LoadSequence {
         return truth
     }
 
-    private func restore(_ subject: LoadSubject, _ what: String?) async throws(CommandFailure) {
+    @discardableResult
+    private func restore(
+        _ subject: LoadSubject,
+        _ what: String?
+    ) async throws(CommandFailure) -> LoadRestoration.Result {
         let result = try await subject.restore()
-        guard let what, !result.isNothing else { return }
+        guard let what, !result.isNothing else { return result }
         console.writeError(
             "undid \(what): \(NumberText.counted(result.removedCount, "face")) removed, "
                 + "\(result.restoredCount) given back their own\n"
         )
+        return result
     }
 
     // MARK: Facts

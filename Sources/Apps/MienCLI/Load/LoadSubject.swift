@@ -14,6 +14,8 @@ struct LoadSubject {
     let pool: ProbePool
     /// One for each connection.
     let clients: [MienClient]
+    /// The same connections for writes, so that what is sent again is counted apart.
+    let writers: [MienClient]
     /// For what is not measured: tries again for a while.
     let patient: MienClient
 
@@ -27,21 +29,45 @@ struct LoadSubject {
         model = collection.options.embeddingModel
         self.options = options
         self.population = population
-        self.clients = clients.map { $0.with(calls: .init(timeout: options.deadline, retryDuration: options.retry)) }
+        let calls = MienClient.CallOptions(timeout: options.deadline, retryDuration: options.retry)
+        self.clients = clients.map { $0.with(calls: calls) }
+        writers = clients.map { $0.with(calls: calls) }
         patient = clients[0].with(calls: Self.patience)
         pool = ProbePool(population, count: options.probes)
     }
 
-    /// Undoes what earlier loads did, and checks that the collection is what it should be.
-    ///
-    /// - Parameter isAlone: whether the number of faces can be relied on.
+    /// Undoes what earlier loads did.
     func restore() async throws(CommandFailure) -> LoadRestoration.Result {
         try await calling { () async throws(MienClientError) in
             try await LoadRestoration(client: patient, collection: name, model: model, population: population).run()
         }
     }
 
+    /// What is not as a fill left it; nothing is changed.
+    func findings() async throws(CommandFailure) -> TruthFindings {
+        var findings = try await calling { () async throws(MienClientError) in
+            try await LoadRestoration(client: patient, collection: name, model: model, population: population)
+                .findings()
+        }
+        let count = try await faceCount()
+        let text = "\(count) faces are there before the load; \(population.filledCount) were filled"
+        if count < UInt64(population.filledCount) { findings.add(.lost, text) }
+        if count > UInt64(population.filledCount) { findings.add(.resurrected, text) }
+        return findings
+    }
+
     func checkCount() async throws(CommandFailure) {
+        let count = try await faceCount()
+        guard count == UInt64(population.filledCount) else {
+            throw CommandFailure(
+                .badData,
+                "\(name) holds \(count) faces, and not the \(population.filledCount) of a fill; "
+                    + "give the number with --faces, or fill it with --fill, and keep other faces out of it"
+            )
+        }
+    }
+
+    private func faceCount() async throws(CommandFailure) -> UInt64 {
         let results = try await calling { () async throws(MienClientError) in
             try await patient.search(
                 name,
@@ -50,13 +76,7 @@ struct LoadSubject {
                 options: SearchOptions(matchLimit: 1, effort: .lists(1))
             )
         }
-        guard results.coverage.facesTotal == UInt64(population.filledCount) else {
-            throw CommandFailure(
-                .badData,
-                "\(name) holds \(results.coverage.facesTotal) faces, and not the \(population.filledCount) of a fill; "
-                    + "give the number with --faces, or fill it with --fill, and keep other faces out of it"
-            )
-        }
+        return results.coverage.facesTotal
     }
 
     /// Prepares one load; its images are those of the first writes.
@@ -71,6 +91,7 @@ struct LoadSubject {
         let run = LoadRun(
             plan: plan,
             clients: clients,
+            writers: writers,
             collection: name,
             model: model,
             population: population,
@@ -93,7 +114,9 @@ struct LoadSubject {
     }
 
     /// Calls of the measured clients that were sent again, so far.
-    var resends: MienClient.Resends { clients.map(\.resends).reduce(.zero, +) }
+    var resends: MienClient.Resends { clients.map(\.resends).reduce(writeResends, +) }
+    /// Of them, writes.
+    var writeResends: MienClient.Resends { writers.map(\.resends).reduce(.zero, +) }
 
     func close() async { for client in clients { await client.close() } }
 }

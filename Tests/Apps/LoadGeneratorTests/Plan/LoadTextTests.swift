@@ -47,15 +47,29 @@ import Testing
         let objective = try LatencyObjective("p99.9 <= 20ms, errors <= 1%")
         #expect(objective.description == "p99.9 <= 20 ms, errors <= 1 %")
         #expect(try LatencyObjective(objective.description) == objective)
-        var times = LatencyHistogram()
-        for _ in 0..<10_000 { times.record(.milliseconds(5)) }
-        #expect(objective.isMet(by: times, errorShare: 0.01))
-        #expect(!objective.isMet(by: times, errorShare: 0.011))
-        for _ in 0..<11 { times.record(.milliseconds(30)) }
-        #expect(!objective.isMet(by: times, errorShare: 0))
-        #expect(!objective.isMet(by: LatencyHistogram(), errorShare: 0))
+        var figures = CallFigures()
+        for _ in 0..<9990 { figures.record(.ok, .milliseconds(5)) }
+        #expect(objective.isMet(by: figures))
+        for _ in 0..<10 { figures.record(.ok, .milliseconds(30)) }
+        #expect(objective.isMet(by: figures), "one of a thousand may take longer")
+        figures.record(.ok, .milliseconds(30))
+        #expect(!objective.isMet(by: figures))
+        #expect(!objective.isMet(by: CallFigures()))
         for text in ["", "p99", "p99 < 5ms", "p0 <= 5ms", "p99 <= 5", "errors <= 1%", "p99 <= 5ms, errors <= 1"] {
             #expect(throws: LoadTextError.self, "\(text)") { try LatencyObjective(text) }
         }
+    }
+
+    @Test func whatIsNotAnsweredTakesLongerThanAnyLimit() throws {
+        let (strict, loose) = (try LatencyObjective("p99 <= 20ms, errors <= 5%"), try LatencyObjective("p90 <= 20ms"))
+        var figures = CallFigures()
+        for _ in 0..<990 { figures.record(.ok, .milliseconds(5)) }
+        for _ in 0..<10 { figures.record(.failed("overloaded"), .seconds(2)) }
+        #expect(strict.isMet(by: figures))
+        #expect(figures.percentileOfAll(99).map { $0 < 6000 } == true && figures.percentileOfAll(99.5) == nil)
+        figures.record(.notSent, .zero)
+        #expect(figures.errorShare < 0.05)
+        #expect(!strict.isMet(by: figures), "more than one of a hundred calls had no answer")
+        #expect(!loose.isMet(by: figures), "more errors than 0.1 %")
     }
 }

@@ -59,11 +59,15 @@ import Testing
     @Test func aLoadWithoutASingleAnswerHasAPageToo() throws {
         var report = try SampleReport.make()
         report.totals = [:]
+        report.truth = TruthReport()
         report.series = LoadSeries(window: .seconds(1), warmUp: .zero)
         report.faults = []
         report.ramp = nil
         let page = try Self.read(report)
         #expect(page.elements["svg"] == 3)
+        #expect(page.text.contains("No search was answered, so nothing is known") && report.hasNoAnswer)
+        #expect(LoadPage(report).html.contains("class=\"verdict bad\""))
+        #expect(report.text.contains("NO SEARCH WAS ANSWERED: 0 lost"))
         #expect(page.paths.allSatisfy { !$0.contains("nan") && !$0.contains("inf") })
     }
 

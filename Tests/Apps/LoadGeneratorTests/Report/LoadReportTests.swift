@@ -23,6 +23,7 @@ import Testing
         let cluster = try #require(document["cluster"] as? [String: Any])
         #expect(cluster["shard_count"] as? Int == 3)
         #expect(document["resends"] as? [String: Int] == ["call_count": 3, "sending_count": 7])
+        #expect(document["write_resends"] as? [String: Int] == ["call_count": 1, "sending_count": 4])
     }
 
     @Test func anotherFormatAndAnythingElseAreRefused() throws {
@@ -44,6 +45,7 @@ import Testing
         #expect(sum.truth.checkedAnswerCount == 3400 && sum.truth.mateFoundCount == 1906)
         #expect(sum.faults.count == 1, "one fault that both saw")
         #expect(sum.resends == .init(callCount: 6, sendingCount: 14))
+        #expect(sum.writeResends == .init(callCount: 2, sendingCount: 8))
         #expect(sum.series.windows[5].all.count == 200)
         #expect(sum.ramp == nil, "rates that one part tried")
         let objective = try LatencyObjective(#require(parts[0].objective))
@@ -52,8 +54,9 @@ import Testing
         var other = parts[1]
         other.objective = nil
         #expect(try LoadReport.merged([parts[0], other]).objectiveIsMet == nil)
-        other.resends = nil
+        (other.resends, other.writeResends) = (nil, nil)
         #expect(try LoadReport.merged([parts[0], other]).resends == nil, "one part did not count them")
+        #expect(try LoadReport.merged([parts[0], other]).writeResends == nil)
         var whole = parts[0].all.times
         whole.add(parts[1].all.times)
         #expect(sum.all.times == whole)
@@ -68,6 +71,71 @@ import Testing
         #expect(throws: LoadTextError.self) {
             try LoadReport.merged([one, try SampleReport.make(durationSeconds: 30)])
         }
+    }
+
+    /// Each other part as it may be, but for one thing, and what the refusal says.
+    @Test func whatWasNotOneLoadIsNotMerged() throws {
+        let (one, other) = try (SampleReport.make(seed: 1), SampleReport.make(seed: 900))
+        #expect(try LoadReport.merged([one, other]).load.processCount == 2)
+        let changes: [(says: String, change: (inout LoadReport) -> Void)] = [
+            ("given twice", { $0 = one }), ("different mixes", { $0.load.mix = "search 100 %" }),
+            ("different efforts", { $0.load.effort = "exact" }), ("numbers of matches", { $0.load.matchLimit = 50 }),
+            ("least coverages", { $0.load.leastCoverage = 0.5 }), ("deadlines", { $0.load.timeoutSeconds = 9 }),
+            ("sending again", { $0.load.retrySeconds = 9 }), ("arrivals", { $0.load.process = .constant }),
+            ("at the same time", { $0.startedAt = "2026-01-31T13:00:00.250Z" }),
+            ("when its load began", { $0.startedAt = "yesterday" }),
+        ]
+        for (says, change) in changes {
+            var changing = other
+            change(&changing)
+            let changed = changing
+            let error = #expect(throws: LoadTextError.self) { try LoadReport.merged([one, changed]) }
+            #expect(error?.description.contains(says) == true, "\(says): \(error?.description ?? "")")
+        }
+        var late = other
+        late.startedAt = "2026-01-31T12:00:01.750Z"
+        #expect(try LoadReport.merged([one, late]).startedAt == one.startedAt)
+    }
+
+    @Test func searchesWithoutAnAnswerAreNoVerdict() throws {
+        var report = try SampleReport.make()
+        #expect(!report.hasNoAnswer)
+        report.truth.checkedAnswerCount = 0
+        #expect(report.hasNoAnswer, "searches were made")
+        report.totals = report.totals.filter { $0.key.isWrite }
+        #expect(!report.hasNoAnswer, "a load of writes alone, which were answered")
+        report.totals = [:]
+        #expect(report.hasNoAnswer)
+        report.truth.findings.add(.lost, "face 7")
+        #expect(report.text.contains("NOT TRUE: 1 lost"))
+    }
+
+    @Test func theTextTellsWhatSamplesAreOf() throws {
+        var report = try SampleReport.make()
+        report.truth.deletedSearchCount = 2000
+        (report.truth.deletedFaceCount, report.truth.deletedExactCount) = (13_000, 250)
+        var own = TruthReport.OwnSearches()
+        (own.knownCount, own.searchCount, own.foundCount) = (9000, 600, 599)
+        report.truth.ownSearches = own
+        report.truth.start = .init(wasExpected: false, removedCount: 3, restoredCount: 4)
+        let text = report.text.replacing("\u{202F}", with: " ")
+        #expect(text.contains("2 000 of 13 000 searched for with their own embeddings, 250 of them exactly"))
+        #expect(text.contains("600 of 9 000 searched for with their own embeddings, exactly and by "))
+        #expect(text.contains("which found 599"))
+        #expect(text.contains("3 faces removed and 4 filled ones given back as what an earlier load left"))
+        #expect(try LoadReport(json: try report.json) == report)
+        var sum = report.truth
+        sum.add(report.truth)
+        #expect(sum.deletedFaceCount == 26_000 && sum.ownSearches?.searchCount == 1200)
+    }
+
+    @Test func moreThanTheEffortAllowsAreTooManyMisses() {
+        #expect(SearchOptions.Effort.exact.mostMissed(of: 1000) == nil)
+        #expect(SearchOptions.Effort.lists(3).mostMissed(of: 1000) == nil)
+        // Three of a hundred, and four times the root of that.
+        #expect(SearchOptions.Effort.recall(0.99).mostMissed(of: 1000) == 52)
+        #expect(SearchOptions.Effort.full.mostMissed(of: 1000) == 52)
+        #expect(SearchOptions.Effort.recall(0.9).mostMissed(of: 100) == 52)
     }
 
     @Test func faultsCutTheLoadIntoPhases() throws {

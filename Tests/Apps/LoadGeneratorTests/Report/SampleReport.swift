@@ -56,6 +56,7 @@ enum SampleReport {
             load: .init(plan: plan, timeoutSeconds: 2, retrySeconds: 0, connectionCount: 8),
             figures: figures,
             resends: .init(callCount: 3, sendingCount: 7),
+            writeResends: .init(callCount: 1, sendingCount: 4),
             truth: truth,
             faults: [.init(what: "worker 2 killed", fromSeconds: 10.02, toSeconds: 13.7)]
         )
