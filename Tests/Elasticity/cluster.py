@@ -57,8 +57,9 @@ class Cluster:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.commands: dict[str, list[str]] = {}
         self.worker_count = workers
-        ports = iter(free_ports(most_workers + 8))
+        ports = iter(free_ports(2 * most_workers + 8))
         self.addresses = {f"worker-{n}": f"127.0.0.1:{next(ports)}" for n in range(1, most_workers + 1)}
+        self.metrics = {name: f"127.0.0.1:{next(ports)}" for name in self.addresses}
         self.addresses |= {f"coordinator-{n}": f"127.0.0.1:{next(ports)}" for n in (1, 2)}
         self.endpoints = {f"etcd-{n}": f"http://127.0.0.1:{next(ports)}" for n in (1, 2, 3)}
         self.peers = {f"etcd-{n}": f"http://127.0.0.1:{next(ports)}" for n in (1, 2, 3)}
@@ -92,6 +93,7 @@ class Cluster:
     def start_worker(self, number: int) -> None:
         name = f"worker-{number}"
         command = [self.node_program, "worker", "--listen", self.addresses[name], "--data", str(self.folder / name)]
+        command += ["--set", f"worker.admin_listen={self.metrics[name]}"]
         for coordinator in (1, 2):
             command += ["--coordinator", self.addresses[f"coordinator-{coordinator}"]]
         self._run(name, command + self.settings["worker"])
@@ -101,19 +103,28 @@ class Cluster:
         self.commands[name] = command
         self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
-    def restart(self, name: str) -> None:
-        """Ends a process as systemd would, starts it again, and waits until the cluster is whole."""
+    def restart(self, name: str, program: str | None = None) -> None:
+        """Ends a process as systemd would, starts it again, and waits until the cluster is whole.
+
+        Nodes become the program that is measured, unless another is given.
+        """
         self.end(name)
-        # After a former program, the one that is measured.
-        program = "etcd" if name in self.endpoints else self.mien
+        program = "etcd" if name in self.endpoints else program or self.mien
         self._run(name, [program, *self.commands[name][1:]])
         self.await_health()
 
-    def roll(self, *names: str) -> None:
-        """Restarts one after the other, each a while after the one before is back."""
+    def roll(self, *names: str, program: str | None = None) -> float:
+        """Restarts one after the other, each a while after the one before is back, and waits as long after the last.
+
+        Gives the seconds that the restarts took, without that.
+        """
+        bare = 0.0
         for name in names:
-            self.restart(name)
+            begin = time.monotonic()
+            self.restart(name, program)
+            bare += time.monotonic() - begin
             time.sleep(self.time_between_restarts)
+        return bare
 
     def end(self, name: str) -> None:
         process = self.processes.pop(name)
@@ -183,6 +194,31 @@ class Cluster:
         """What `mien status` tells of each, by its address; a cluster that lacks something is told of as well."""
         answer = self._try("status", "--json", under=("nice", "-n", "19"))
         return {worker["address"]: worker for worker in json.loads(answer.stdout)["workers"]}
+
+    def live_bytes(self) -> dict[str, int]:
+        """Bytes of pages in use in each running worker's partitions, by its address: those of its files less the free.
+
+        As each worker last told them, which it does every ten seconds, and of a new replica at once.
+        """
+        live: dict[str, int] = {}
+        for name in self.metrics.keys() & self.processes.keys():
+            try:
+                with urllib.request.urlopen(f"http://{self.metrics[name]}/metrics", timeout=5) as answer:
+                    text = answer.read().decode()
+            except OSError as error:
+                raise Failure(f"the metrics of {name} at {self.metrics[name]} cannot be read: {error}") from None
+            live[self.addresses[name]] = metric(text, "mien_lmdb_used_bytes") - metric(text, "mien_lmdb_free_bytes")
+        return live
+
+    def plan(self, command: Sequence[str]) -> tuple[float, int]:
+        """What `mien plan` tells of a command: seconds and bytes, of all that it would begin one after the other."""
+        answer = self._try("plan", *(word for word in command if word != "--wait"), "--json")
+        if answer.returncode != 0:
+            raise Failure(f"mien plan {' '.join(command)} ended with {answer.returncode}: {answer.stderr.strip()}")
+        document = json.loads(answer.stdout)
+        plans: list[dict[str, Any]] = document if isinstance(document, list) else [document]
+        seconds = sum(plan["estimated_seconds"] or 0.0 for plan in plans)
+        return seconds, sum(step["total_bytes"] for plan in plans for step in plan["steps"])
 
     def operations(self) -> list[dict[str, Any]]:
         """All there were, asked for without taking a processor from those who are measured."""
@@ -294,9 +330,11 @@ def told(reports: list[tuple[str, dict[str, Any]]]) -> int:
     for name, report in reports:
         series, findings = Series(report), report["truth"]["findings"]["counts"]
         unchecked = report["truth"]["unchecked"]
-        again = report["resends"]["call_count"]
+        again, writes = report["resends"]["call_count"], report.get("write_resends", {}).get("call_count")
+        # Of a program that did not count them apart nothing is said.
+        kinds = "" if writes is None else f" ({again - writes} searches and {writes} writes)"
         print(f"{name}: {series.call_count} calls, {series.partial_count} partial, {series.failed_count} failed, "
-              f"{again} sent more than once; "
+              f"{again} sent more than once{kinds}; "
               f"findings: {findings or 'none'}{f'; not checked: {unchecked}' if unchecked else ''}")  # fmt: skip
         truth = report["truth"]
         print(f"    of {truth['compared_answer_count']} sampled answers {truth['found_match_count']} of "
@@ -310,6 +348,12 @@ def told(reports: list[tuple[str, dict[str, Any]]]) -> int:
 def machine(report: dict[str, Any]) -> str:
     about = report["machine"]
     return f"{about['processor_count']} processors ({about['processor']}), {datetime.now(UTC):%Y-%m-%d}"
+
+
+def metric(text: str, name: str) -> int:
+    """The sum of a metric's series in what a node tells."""
+    values = re.findall(rf"^{name}(?:\{{.*\}})? (\S+)$", text, re.MULTILINE)
+    return int(sum(map(float, values)))
 
 
 def is_healthy(etcd: str) -> bool:

@@ -27,6 +27,14 @@ class Phase:
     least_bytes: int = 0
     """That replicas have which have to move, or shards that have to be made, whoever does it."""
     step_count: int = 0
+    planned_seconds: float = 0.0
+    """That `mien plan` told, of all commands one after the other."""
+    planned_bytes: int = 0
+    """That `mien plan` told of its steps."""
+    bare_seconds: float = 0.0
+    """Without the pauses that were made between; 0 without any."""
+    is_idle: bool = False
+    """Whether nothing was changed."""
     pause: float = 0.0
     """Seconds that the machine kept everything waiting for, at most."""
 
@@ -73,10 +81,10 @@ class Series:
         self._window: float = report["series"]["window_seconds"]
         self._windows: list[dict[str, Any]] = report["series"]["windows"]
 
-    def times(self, operations: tuple[str, ...], phase: Phase) -> Times:
-        """Of calls that were to begin in a window that the phase has part in."""
+    def times(self, operations: tuple[str, ...], *phases: Phase) -> Times:
+        """Of calls that were to begin in a window that a phase has part in; a window of two phases counts twice."""
         times = Times()
-        for window in self._within(phase):
+        for window in (window for phase in phases for window in self._within(phase)):
             for name in operations:
                 if name in window["operations"]:
                     times.add(window["operations"][name]["times"]["buckets"])
@@ -121,32 +129,36 @@ class Series:
 
 
 def phase_table(parts: list[tuple[Series, list[Phase]]]) -> str:
-    """In Markdown; times against those of the first phase of the same load."""
+    """In Markdown; times against those of all phases of the same load in which nothing was changed, taken together."""
     lines = [
         [
             "meanwhile",
             "took",
+            "planned",
             "bytes copied",
             "of replicas",
             "least",
             "search p50",
             "p99",
-            "to before",
+            "to idle",
             "longest",
             "write p99",
         ]
         + ["longest write", "pause of the machine", "matches"]
     ]
     for series, phases in parts:
-        base = series.times(("search",), phases[0]).percentile(99)
+        base = series.times(("search",), *(phase for phase in phases if phase.is_idle)).percentile(99)
         for phase in phases:
             searches, writes = series.times(("search",), phase), series.times(WRITES, phase)
             p99 = searches.percentile(99)
             found, required = series.found_share(phase)
+            bare = f"{phase.bare_seconds:.1f} of " if phase.bare_seconds else ""
+            planned = f"{phase.planned_seconds:.1f} s, {phase.planned_bytes / 1e9:.2f} GB"
             lines.append(
                 [
                     phase.name,
-                    f"{phase.seconds:.1f} s",
+                    bare + f"{phase.seconds:.1f} s",
+                    planned if phase.planned_seconds else "",
                     f"{phase.moved_bytes / 1e9:.2f} GB, {phase.step_count} steps" if phase.step_count else "",
                     f"{phase.replica_bytes / 1e9:.2f} GB" if phase.step_count else "",
                     f"{phase.least_bytes / 1e9:.2f} GB" if phase.step_count else "",

@@ -37,16 +37,19 @@ struct ClientOperation: Hashable, Sendable {
     /// Later than ``began``; of a write of unknown outcome when its client gave up.
     var ended: Duration
     var action: Action
+    /// Of a write of unknown outcome: by when it was done, or never will be; nil when that may be any time.
+    var settled: Duration?
 
     var isRead: Bool { if case .read = action { true } else { false } }
 }
 
 extension ClientOperation: CustomStringConvertible {
     var description: String {
+        let bound = settled.map { ", done by \(Self.seconds($0)) s or never" } ?? ""
         let what =
             switch action {
-            case .write(.absent, let outcome): "deletes it: \(outcome)"
-            case .write(.version(let version), let outcome): "enrols version \(version): \(outcome)"
+            case .write(.absent, let outcome): "deletes it: \(outcome)\(bound)"
+            case .write(.version(let version), let outcome): "enrols version \(version): \(outcome)\(bound)"
             case .read(let content, let consistency): "sees \(content.words)\(consistency)"
             }
         return "\(Self.seconds(began))–\(Self.seconds(ended)) s  client \(client)  #\(number) \(what)"

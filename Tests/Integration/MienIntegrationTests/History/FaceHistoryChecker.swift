@@ -1,8 +1,11 @@
 /// Looks for an order of the writes of one face that explains everything that clients were told and shown of it.
 ///
 /// A face is a register. Every acknowledged write takes effect at one moment between its beginning and its end; one of
-/// unknown outcome at any later moment or never; one that was refused never. A read shows what the face was at some
-/// moment before its end. When it is strong, that is after its beginning. Otherwise it is after
+/// unknown outcome at any later moment or never, but not after it is settled; one that was refused never. A read that
+/// shows a face after a deletion of unknown outcome proves nothing of that: it may still come.
+///
+/// A read shows what the face was at some moment before its end. When it is strong, that is after its beginning.
+/// Otherwise it is after
 ///
 /// - every write that was acknowledged ``staleness`` before it began;
 /// - every deletion that was acknowledged before it began;
@@ -45,7 +48,7 @@ struct FaceHistoryChecker {
     private typealias Register = Int
     private static let absent: Register = -1
     /// What was enrolled by a write of unknown outcome and seen by nobody.
-    private static let unseen: Register = -2
+    private static let unseenContent: Register = -2
 
     private struct Write {
         var number: Int
@@ -74,13 +77,22 @@ struct FaceHistoryChecker {
     private enum Event {
         case openWrite(Int)
         /// A deletion of unknown outcome, or an enrolment whose content nobody saw.
-        case openUnseen(isDeletion: Bool)
+        case openUnseen(Int)
         case openRead(Int)
         case closeWrite(Int)
+        /// It was done, or never will be.
+        case closeUnseen(Int)
         case closeRead(Int)
     }
 
+    /// A write that may have been done; nobody saw what it brought.
+    private struct Unseen {
+        var isDeletion: Bool
+        var settled: Duration?
+    }
+
     private var writes: [Write] = []
+    private var unseen: [Unseen] = []
     private var reads: [Read] = []
     private var events: [Event] = []
     private init(_ operations: [ClientOperation]) throws(Violation) {
@@ -101,10 +113,12 @@ struct FaceHistoryChecker {
                 default:
                     // What was seen was done before that.
                     guard let time = seen[register], content != .absent else {
-                        timed.append((operation.began, false, .openUnseen(isDeletion: content == .absent)))
+                        timed.append((operation.began, false, .openUnseen(unseen.count)))
+                        if let settled = operation.settled { timed.append((settled, true, .closeUnseen(unseen.count))) }
+                        unseen.append(Unseen(isDeletion: content == .absent, settled: operation.settled))
                         continue
                     }
-                    end = time
+                    end = min(time, operation.settled ?? time)
                 }
                 timed.append((operation.began, false, .openWrite(writes.count)))
                 timed.append((end, true, .closeWrite(writes.count)))
@@ -219,15 +233,14 @@ struct FaceHistoryChecker {
         }
 
         var place: Place
-        /// Writes of unknown outcome, seen by nobody, that are placed.
-        var deletionCount = 0
-        var enrolmentCount = 0
+        /// Writes of unknown outcome, seen by nobody and not settled, that are placed.
+        var unseen: Set<Int> = []
         /// Reads under way that may go by what the register held before.
         var shown: Set<Int> = []
 
         /// Whether whatever may follow the other may follow this one.
         func covers(_ other: Order) -> Bool {
-            deletionCount <= other.deletionCount && enrolmentCount <= other.enrolmentCount
+            unseen.count <= other.unseen.count && unseen.isSubset(of: other.unseen)
                 && shown.isSuperset(of: other.shown)
         }
     }
@@ -266,8 +279,10 @@ struct FaceHistoryChecker {
     private struct UnderWay {
         var writes: [Int] = []
         var reads: [Register: Set<Int>] = [:]
-        var deletionCount = 0
-        var enrolmentCount = 0
+        /// Those that nobody saw; the first to be settled come first.
+        var unseen: [Int] = []
+        /// The one of them that is settled now: it is placed without anything that asks for it, or never.
+        var settling: Int?
     }
 
     private func run() throws(Violation) {
@@ -277,9 +292,12 @@ struct FaceHistoryChecker {
         for event in events {
             switch event {
             case .openWrite(let write): now.writes.append(write)
-            case .openUnseen(let isDeletion):
-                now.deletionCount += isDeletion ? 1 : 0
-                now.enrolmentCount += isDeletion ? 0 : 1
+            case .openUnseen(let write):
+                let place = now.unseen.firstIndex { other in
+                    guard let time = unseen[write].settled else { return false }
+                    return unseen[other].settled.map { time < $0 } ?? true
+                }
+                now.unseen.insert(write, at: place ?? now.unseen.endIndex)
             case .openRead(let read): now.reads[reads[read].content, default: []].insert(read)
             case .closeWrite(let write):
                 orders = try next(orders, now) { $0.place.placed.contains(write) }
@@ -296,6 +314,14 @@ struct FaceHistoryChecker {
                 }
                 now.reads[content]?.remove(read)
                 orders = orders.mapped { $0.shown.remove(read) }
+            case .closeUnseen(let write):
+                now.settling = write
+                let unplaced = orders
+                orders = try next(orders, now) { $0.unseen.contains(write) }
+                for order in unplaced.all { orders.insert(order) }
+                now.settling = nil
+                now.unseen.removeAll { $0 == write }
+                orders = orders.mapped { $0.unseen.remove(write) }
             }
         }
     }
@@ -342,14 +368,26 @@ struct FaceHistoryChecker {
                 next.shown = next.shown.filter { reads[$0].mayMiss(write) }
             }
         }
-        // What nobody saw changes something only for these.
-        if isThere, order.deletionCount < now.deletionCount,
-            !(now.reads[Self.absent] ?? []).isEmpty || open.contains(where: { writes[$0].found == false })
-        {
-            placing(Self.absent) { $0.deletionCount += 1 }
+        // Of several that nobody saw the first to be settled is placed: any other can stand for it later.
+        func unplaced(isDeletion: Bool) -> Int? {
+            if let settling = now.settling, unseen[settling].isDeletion == isDeletion,
+                !order.unseen.contains(settling)
+            {
+                return settling
+            }
+            return now.unseen.first { unseen[$0].isDeletion == isDeletion && !order.unseen.contains($0) }
         }
-        if !isThere, order.enrolmentCount < now.enrolmentCount, open.contains(where: { writes[$0].found == true }) {
-            placing(Self.unseen) { $0.enrolmentCount += 1 }
+        // It changes something only for these, or for what comes after it is settled.
+        if isThere, let deletion = unplaced(isDeletion: true),
+            deletion == now.settling || !(now.reads[Self.absent] ?? []).isEmpty
+                || open.contains(where: { writes[$0].found == false })
+        {
+            placing(Self.absent) { $0.unseen.insert(deletion) }
+        }
+        if !isThere, let enrolment = unplaced(isDeletion: false),
+            enrolment == now.settling || open.contains(where: { writes[$0].found == true })
+        {
+            placing(Self.unseenContent) { $0.unseen.insert(enrolment) }
         }
         return longer
     }

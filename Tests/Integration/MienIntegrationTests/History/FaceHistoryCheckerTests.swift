@@ -2,7 +2,7 @@ import Testing
 
 /// Histories made by hand; times in seconds.
 struct FaceHistoryCheckerTests {
-    private typealias Content = ClientOperation.Content
+    typealias Content = ClientOperation.Content
 
     /// Numbers operations in the order they are written down.
     private struct Story {
@@ -30,6 +30,12 @@ struct FaceHistoryCheckerTests {
         @discardableResult
         mutating func delete(_ began: Double, _ ended: Double, found: Bool? = nil) -> Int {
             add(began, ended, .write(.absent, .acknowledged(found: found)))
+        }
+
+        /// Of unknown outcome, and done by a time or never.
+        mutating func attempt(_ content: Content, _ began: Double, _ ended: Double, settled: Double?) {
+            let number = add(began, ended, .write(content, .unknown))
+            operations[number].settled = settled.map { .seconds($0) }
         }
 
         mutating func read(
@@ -287,6 +293,64 @@ struct FaceHistoryCheckerTests {
         #expect(found?.number == 4)
     }
 
+    /// Whoever sees the face afterwards proves nothing; that the time is over does.
+    @Test func aDeletionThatIsSettledExcusesNoLaterLoss() {
+        func history(settled: Double?) -> FaceHistoryChecker.Violation? {
+            violation { story in
+                story.enrol(1, 0, 1)
+                story.attempt(.absent, 2, 3, settled: settled)
+                story.read(1, 3.5, 4, .strong)
+                story.enrol(2, 6, 7, found: true)
+                story.read(nil, 10, 11, .strong)
+            }
+        }
+        #expect(history(settled: nil) == nil)
+        #expect(history(settled: 10.5) == nil)
+        #expect(history(settled: 5) == .init(number: 4, reason: "no order explains it"))
+    }
+
+    @Test func whatIsSettledWasDoneBeforeOrNever() {
+        for isDone in [true, false] {
+            func history(_ after: (inout Story) -> Void) -> FaceHistoryChecker.Violation? {
+                violation { story in
+                    story.enrol(1, 0, 1)
+                    story.attempt(.absent, 2, 3, settled: 5)
+                    story.read(isDone ? nil : 1, 10, 11, .strong)
+                    after(&story)
+                }
+            }
+            let same = history { $0.read(isDone ? nil : 1, 12, 13, .strong) }
+            #expect(same == nil)
+            let other = history { $0.read(isDone ? 1 : nil, 12, 13, .strong) }
+            #expect(other?.number == 3)
+            let found = history { $0.enrol(2, 12, 13, found: isDone) }
+            #expect(found?.number == 3)
+        }
+    }
+
+    @Test func anEnrolmentThatIsSettledIsNotDoneLater() {
+        func history(settled: Double?) -> FaceHistoryChecker.Violation? {
+            violation { story in
+                story.attempt(.version(1), 0, 1, settled: settled)
+                story.enrol(2, 6, 7)
+                story.read(1, 10, 11, .strong)
+            }
+        }
+        #expect(history(settled: nil) == nil)
+        #expect(history(settled: 5)?.number == 2)
+        // Nobody saw it.
+        func unseen(settled: Double) -> FaceHistoryChecker.Violation? {
+            violation { story in
+                story.delete(0, 1)
+                story.attempt(.version(1), 2, 3, settled: settled)
+                story.delete(6, 7, found: false)
+                story.delete(8, 9, found: true)
+            }
+        }
+        #expect(unseen(settled: 8) == nil)
+        #expect(unseen(settled: 5)?.number == 3)
+    }
+
     // MARK: All orders of few operations
 
     /// Whether some order explains a history, found by trying all of them.
@@ -308,6 +372,7 @@ struct FaceHistoryCheckerTests {
                 switch operation.action {
                 case .write(_, .refused): return false
                 case .write(let new, .unknown):
+                    guard operation.settled.map({ moment <= $0 }) ?? true else { return false }
                     return continues(others, at: moment, new, done.union([operation.number]))
                 case .write(let new, .acknowledged(let found)):
                     guard moment <= operation.ended, found.map({ $0 == (content != .absent) }) ?? true else {
@@ -350,7 +415,10 @@ struct FaceHistoryCheckerTests {
                     case 2: .acknowledged(found: Bool.random(using: &random))
                     default: .acknowledged(found: nil)
                     }
-                story.add(began, ended, .write(content, outcome))
+                let write = story.add(began, ended, .write(content, outcome))
+                if outcome == .unknown, Bool.random(using: &random) {
+                    story.operations[write].settled = .seconds(ended + Double(Int.random(in: 0...3, using: &random)))
+                }
             default:
                 let acknowledged = story.operations.filter {
                     guard case .write(_, .acknowledged) = $0.action else { return false }

@@ -7,6 +7,8 @@ final class HistoryRecorder: Sendable {
         var acknowledgedCount = 0
         var refusedCount = 0
         var unknownCount = 0
+        /// Of those of unknown outcome.
+        var settledCount = 0
         /// Answers, by what was asked.
         var readCounts: [String: Int] = [:]
         var unansweredCount = 0
@@ -81,6 +83,22 @@ final class HistoryRecorder: Sendable {
             guard let token else { return }
             record.tokens.append(SharedToken(token: token, writes: operations.mapValues(\.number)))
             if record.tokens.count > Self.tokenLimit { record.tokens.removeFirst() }
+        }
+    }
+
+    /// What had ended before a time will not be done any more: of what nobody knows, all that will be is done by now.
+    func settle(whatEndedBefore time: Duration) {
+        let settled = now
+        record.withLock { record in
+            for (face, operations) in record.operations {
+                for (index, operation) in operations.enumerated() {
+                    guard case .write(_, .unknown) = operation.action, operation.settled == nil,
+                        operation.ended < time
+                    else { continue }
+                    record.operations[face]?[index].settled = settled
+                    record.figures.settledCount += 1
+                }
+            }
         }
     }
 
@@ -162,7 +180,8 @@ extension HistoryRecorder {
 extension HistoryRecorder.Figures: CustomStringConvertible {
     var description: String {
         let reads = readCounts.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
-        return "writes of a face: \(acknowledgedCount) acknowledged, \(refusedCount) refused, \(unknownCount) unknown; "
+        return "writes of a face: \(acknowledgedCount) acknowledged, \(refusedCount) refused, "
+            + "\(unknownCount) unknown, of which \(settledCount) could not be done later any more; "
             + "\(reads), \(unansweredCount) not answered"
     }
 }

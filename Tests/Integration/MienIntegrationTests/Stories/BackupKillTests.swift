@@ -36,6 +36,7 @@ extension Integration {
                     let place = stage.path("backups-\(round)")
                     failedBackups += try await Self.backUp(to: place, killing: victim[0], cluster, &random)
                     try await Self.restore(from: place, killing: victim[1], cluster, client, &random)
+                    // Nobody has written since: all of it is due.
                     var stored = try await FaceWriter.storedFaces(client, in: "again")
                     if let fault = writer.fault(in: &stored) { Issue.record("round \(round), \(victim): \(fault)") }
                     #expect(stored.isEmpty, "\(stored.count) faces are restored that nobody wrote, in round \(round)")
@@ -45,7 +46,8 @@ extension Integration {
                     #expect(deleted.status == 0, "\(deleted)")
                 }
                 var own = try await FaceWriter.storedFaces(client)
-                #expect(writer.fault(in: &own) == nil && own.isEmpty)
+                let loss = writer.fault(in: &own)
+                #expect(loss == nil && own.isEmpty, "\(own.count) faces of nobody")
                 print("\(2 * Self.roundCount) deaths in backups and restores, \(failedBackups) backups begun anew")
                 await client.close()
             }

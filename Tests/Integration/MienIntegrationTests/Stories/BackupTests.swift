@@ -27,7 +27,9 @@ extension Integration {
                     try await eventually("writers have written", within: .seconds(20)) {
                         pause.acknowledgedCount > 120 ? () : nil
                     }
+                    let asked = ContinuousClock.now
                     let made = try await cluster.mien("backup", "create", Self.collection, "--to", place, "--json")
+                    let cut = asked...ContinuousClock.now
                     #expect(made.status == 0, "\(made)")
                     let before = pause.acknowledgedCount
                     try await eventually("writers go on", within: .seconds(20)) {
@@ -36,7 +38,7 @@ extension Integration {
                     pause.ask()
                     var writers: [HistoryWriter] = []
                     for try await writer in group { writers.append(writer) }
-                    return (document: try made.document([BackupDocument].self)[0], writers: writers)
+                    return (document: try made.document([BackupDocument].self)[0], cut: cut, writers: writers)
                 }
 
                 let ledger = stage.path("people.ledger")
@@ -54,10 +56,13 @@ extension Integration {
                 var stored = try await FaceWriter.storedFaces(otherClient)
                 // What was deleted after the cut is not there.
                 #expect(stored.count < taken.document.faces)
-                for writer in taken.writers {
-                    if let fault = writer.fault(in: &stored) { Issue.record("writer \(writer.number): \(fault)") }
-                }
+                // What was acknowledged before the command began is, and all of it is of one moment.
+                let fault = HistoryWriter.fault(of: taken.writers, in: &stored, between: taken.cut)
+                #expect(fault == nil)
                 #expect(stored.isEmpty, "\(stored.count) faces are restored that nobody wrote")
+                var own = try await FaceWriter.storedFaces(client)
+                let loss = HistoryWriter.fault(of: taken.writers, in: &own)
+                #expect(loss == nil && own.isEmpty, "\(own.count) faces of nobody")
                 // It takes writes, newer than all that was restored, and is searched.
                 var last = try #require(taken.writers.first)
                 try await last.writeOnce(to: otherClient)
@@ -446,89 +451,5 @@ struct BackupDocument: Decodable {
         faces = try document.decode(Int.self, forKey: .faces)
         new_blocks = try document.decodeIfPresent(Int.self, forKey: .new_blocks) ?? 0
         read_slices = try document.decodeIfPresent(Int.self, forKey: .read_slices) ?? 0
-    }
-}
-
-/// Writes one batch after the other, each sent when the one before was acknowledged, and keeps all that it did: a cut
-/// of it is the state after some batch, and perhaps a part of the next.
-struct HistoryWriter: Sendable {
-    let number: Int
-    private(set) var ids: [Face.ID] = []
-    /// What each face became, by number of the batch; nil when it was deleted.
-    private var history: [Face.ID: [(batch: Int, version: Int?)]] = [:]
-    private var batchCount = 0
-    private var random: SeededRandom
-
-    init(seed: UInt64, number: Int) {
-        self.number = number
-        random = SeededRandom(seed: seed)
-    }
-
-    func writing(to client: MienClient, until pause: FaceWriter.Pause) async throws -> HistoryWriter {
-        var writer = self
-        while !pause.isAsked {
-            try await writer.writeOnce(to: client)
-            pause.noteAcknowledged(1)
-        }
-        return writer
-    }
-
-    mutating func writeOnce(to client: MienClient) async throws {
-        batchCount += 1
-        let isDeletion = batchCount % 5 == 0
-        var faces = (0..<8).compactMap { _ in ids.randomElement(using: &random) }
-        if !isDeletion {
-            let new = (0..<8).map { _ in Face.ID(high: random.next(), low: random.next()) }
-            ids += new
-            faces += new
-        }
-        faces = Array(Set(faces)).sorted()
-        if isDeletion {
-            _ = try await client.deleteFaces(faces, from: FaceWriter.collection)
-        } else {
-            let version = batchCount
-            _ = try await client.enrol(
-                faces.map { NewFace(id: $0, metadata: Face.Metadata(externalImageID: "version-\(version)")) },
-                embeddings: Embeddings(
-                    dimension: FaceWriter.dimension,
-                    values: faces.flatMap {
-                        FaceLedger.embedding($0, version: version, dimension: FaceWriter.dimension)
-                    }
-                ),
-                into: FaceWriter.collection,
-                model: FaceWriter.model
-            )
-        }
-        for face in faces { history[face, default: []].append((batchCount, isDeletion ? nil : batchCount)) }
-    }
-
-    /// What a restored cut holds of a face: nothing when it was deleted after the cut.
-    private func version(of face: Face.ID, after batch: Int) -> Int? {
-        let changes = history[face] ?? []
-        if changes.contains(where: { $0.batch > batch && $0.version == nil }) { return nil }
-        return changes.last { $0.batch <= batch }?.version
-    }
-
-    /// Why what is stored of this writer's faces is no cut of its history less what was deleted later; nil when it is.
-    ///
-    /// - Parameter stored: every face of the collection; this writer's are taken out of it.
-    func fault(in stored: inout [Face.ID: Face]) -> String? {
-        var found: [Face.ID: Int] = [:]
-        for id in ids {
-            guard let face = stored.removeValue(forKey: id) else { continue }
-            let name = face.metadata.externalImageID ?? ""
-            guard let version = Int(name.dropFirst("version-".count)) else { return "the face \(id) has lost its name" }
-            let wanted = FaceLedger.embedding(id, version: version, dimension: FaceWriter.dimension)
-            let difference = zip(wanted, face.embedding ?? []).map { abs($0 - $1) }.max() ?? 1
-            if difference > 6e-4 { return "the face \(id) has another embedding, off by \(difference)" }
-            found[id] = version
-        }
-        let isCut = (0...batchCount).contains { batch in
-            ids.allSatisfy { id in
-                let content = found[id]
-                return content == version(of: id, after: batch) || content == version(of: id, after: batch + 1)
-            }
-        }
-        return isCut ? nil : "what is restored is no moment of its \(batchCount) batches"
     }
 }

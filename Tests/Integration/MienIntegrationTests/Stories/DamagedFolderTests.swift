@@ -6,27 +6,45 @@ extension Integration {
     /// What happens to a worker's folder while it is stopped: bits flip, an earlier state comes back, another worker's
     /// is put in its place.
     @Suite struct DamagedFolderTests {
-        @Test(.timeLimit(.minutes(2))) func flippedBitsAreFoundAndMendedFromTheGoodSide() async throws {
+        /// Of two copies either: checksums tell which is good, where one against one is no majority.
+        @Test(.timeLimit(.minutes(2)), arguments: [false, true])
+        func flippedBitsAreFoundAndMendedFromTheGoodSide(isPrimary: Bool) async throws {
             try await Stage.play { stage in
-                let story = try await Story(stage, seed: "flipped bits")
+                let story = try await Story(stage, seed: "flipped bits of a \(isPrimary ? "primary" : "secondary")")
                 // While it is written to: replicas are read at different writes, and compared all the same.
                 let busy = try await story.writing { try await story.cluster.mien("verify", FaceWriter.collection) }
                 #expect(busy.status == 0, "\(busy)")
 
-                let (index, _) = try await story.workerWithAReplica(isPrimary: false)
+                let (index, id) = try await story.workerWithAReplica(isPrimary: isPrimary)
                 #expect(try await story.cluster.workers[index].stop() == 0)
                 let count = try Self.flipBits(in: stage.path("worker-\(index + 1)"))
                 #expect(count > 0)
                 try await story.cluster.start()
 
-                let found = try await story.cluster.mien("verify", FaceWriter.collection)
-                #expect(found.status == 1)
                 let address = story.cluster.workerAddresses[index]
-                let lines = found.output.split(separator: "\n").filter { $0.contains(address) }
-                #expect(lines.count == 1 && lines[0].contains("damaged"), "\(found)")
+                if isPrimary {
+                    // Whoever is found damaged leaves service, and leads no longer: so it is found and mended at once.
+                    try await story.lead(id)
+                } else {
+                    let found = try await story.cluster.mien("verify", FaceWriter.collection)
+                    #expect(found.status == 1)
+                    let lines = found.output.split(separator: "\n").filter { $0.contains(address) }
+                    #expect(lines.count == 1 && lines[0].contains("damaged"), "\(found)")
+                }
                 let mended = try await story.cluster.mien("verify", FaceWriter.collection, "--repair")
                 #expect(mended.output.contains("Being replaced by a copy."), "\(mended)")
+                let rows = mended.output.split(separator: "\n").filter {
+                    $0.contains("ary ") && $0.split(separator: " ").first == "0"
+                }
+                let bad = rows.filter { $0.contains(address) }
+                let good = rows.filter { !$0.contains(address) }
+                try #require(bad.count == 1 && good.count == 1, "\(mended)")
+                #expect(bad[0].contains(isPrimary ? "primary" : "secondary"), "\(mended)")
+                #expect(bad[0].contains("damaged") && bad[0].contains("Being replaced by a copy."), "\(mended)")
+                #expect(good[0].contains(isPrimary ? "secondary" : "primary"), "\(mended)")
+                #expect(good[0].contains("sound"), "\(mended)")
                 try await story.awaitCopies()
+                try await story.writing {}
                 try await story.finish()
             }
         }
@@ -138,6 +156,21 @@ extension Integration {
             let id = try #require(shard.replicas.first { $0.isPrimary == isPrimary }?.workerID)
             let address = try #require(try await client.status().workers.first { $0.id == id }?.address)
             return (try #require(cluster.workerAddresses.firstIndex(of: address)), id)
+        }
+
+        /// Has a worker lead the first shard again, if another has taken its place while it was away.
+        func lead(_ id: String) async throws {
+            try await awaitCopies()
+            guard try await primary() != id else { return }
+            let ordered = try await cluster.mien("shard", "lead", FaceWriter.collection, "0", "--worker", id)
+            #expect(ordered.status == 0, "\(ordered)")
+            try await eventually("\(id) leads", within: .seconds(20)) { try await primary() == id ? () : nil }
+            try await awaitCopies()
+        }
+
+        /// Who leads the first shard.
+        private func primary() async throws -> String? {
+            try await client.describe(FaceWriter.collection).shards[0].replicas.first { $0.isPrimary }?.workerID
         }
 
         func awaitCopies() async throws {

@@ -11,6 +11,9 @@ struct FaceLedger: Sendable {
     /// What each face may be now; one content where it is certain.
     private(set) var contents: [Face.ID: Set<Content>] = [:]
     private(set) var ids: [Face.ID] = []
+    /// Of faces that are absent, and were there or may have been: the versions of which one was the last, and those of
+    /// deletions before, if it is not sure that the face was there in between.
+    private(set) var lastVersions: [Face.ID: Set<Int>] = [:]
 
     /// A write is under way that would make the faces so.
     ///
@@ -32,7 +35,27 @@ struct FaceLedger: Sendable {
 
     /// The write was acknowledged, or the content was seen while nothing was under way.
     mutating func settle(_ faces: [Face.ID], _ content: Content) {
-        for face in faces { contents[face] = [content] }
+        for face in faces {
+            let before = contents.updateValue([content], forKey: face) ?? []
+            guard content == .absent else {
+                lastVersions[face] = nil
+                continue
+            }
+            let versions = before.compactMap { content -> Int? in
+                if case .version(let version) = content { version } else { nil }
+            }
+            // A deletion of what was absent tells nothing new.
+            if !versions.isEmpty { lastVersions[face, default: []].formUnion(versions) }
+        }
+    }
+
+    /// Of what versions a face must be searched with to be found, if it were there: of the one that it is, or of any
+    /// that it was when it was deleted; each version's embedding is near no other's.
+    func probeVersions(of face: Face.ID, _ content: Content) -> [Int] {
+        switch content {
+        case .version(let version): [version]
+        case .absent: (lastVersions[face] ?? []).sorted()
+        }
     }
 
     var uncertainCount: Int { contents.values.count { $0.count > 1 } }

@@ -9,6 +9,9 @@ extension Integration {
     @Suite struct FailingDiskTests {
         /// `MIEN_FAILING_DISKS` makes it a long run.
         private static let roundCount = StoryLength.named("MIEN_FAILING_DISKS", or: 3)
+        /// `MIEN_FAILING_CALLS` makes it a long run: from the first of a process on, so many writes fail, each in three
+        /// ways, and as many syncs. 0 for a few of them.
+        private static let callCount = StoryLength.named("MIEN_FAILING_CALLS", or: 0)
 
         /// Free pages are overwritten once something has been dead for a third of it, so that some of the calls that
         /// fail are of those.
@@ -16,22 +19,33 @@ extension Integration {
             try Cluster(stage, workers: workers, workerSettings: ["worker.erasure_period=\(erasurePeriod)s"])
         }
 
-        @Test(.timeLimit(.minutes(2))) func everyFailingCallIsSurvived() async throws {
+        /// Which calls fail, in one process after the other.
+        private static let faults: [StorageFaults.Fault] = {
+            func each(_ kind: StorageFaults.Fault.Kind, _ numbers: [Int], _ error: Int32) -> [StorageFaults.Fault] {
+                numbers.map { StorageFaults.Fault(kind: kind, number: $0, error: error) }
+            }
+            // An error of 0 writes half and says so.
+            if callCount > 0 {
+                let all = Array(1...callCount)
+                return each(.write, all, EIO) + each(.sync, all, EIO) + each(.write, all, ENOSPC) + each(.write, all, 0)
+            }
+            // A commit is a few writes of pages, a sync, and the write of the page that names them. The first sync is
+            // that of opening.
+            return each(.write, Array(1...7), EIO) + each(.sync, [1, 2, 3], EIO) + each(.write, [2, 3], ENOSPC)
+                + each(.write, [1, 4], 0)
+        }()
+
+        @Test(.timeLimit(.minutes(callCount > 0 ? 240 : 2))) func everyFailingCallIsSurvived() async throws {
             try await Stage.play { stage in
                 let seed = SeededRandom.storySeed("failing disk")
                 let cluster = try Self.cluster(stage, workers: 1, erasurePeriod: 1)
                 try await cluster.start()
                 let client = try cluster.client(retrying: .seconds(2), timeout: .seconds(5))
                 try await FaceWriter.createCollection(shards: 1, client)
-                var writer = FaceWriter(seed: seed)
+                // Which write of a commit finds no room decides whether its sender is told.
+                var writer = FaceWriter(seed: seed, expecting: Self.callCount > 0 ? [.storageFull] : [])
                 var (struck, erasures) = (0, 0)
-                // A commit is a few writes of pages, a sync, and the write of the page that names them. The first sync
-                // is that of opening.
-                let faults =
-                    (1...7).map { StorageFaults.Fault(kind: .write, number: $0, error: EIO) }
-                    + (1...3).map { StorageFaults.Fault(kind: .sync, number: $0, error: EIO) }
-                    + [2, 3].map { StorageFaults.Fault(kind: .write, number: $0, error: ENOSPC) }
-                    + [1, 4].map { StorageFaults.Fault(kind: .write, number: $0, error: 0) }
+                let faults = Self.faults
                 for (number, fault) in faults.enumerated() {
                     cluster.workers[0].kill()
                     let (report, record) = (stage.path("struck-\(number)"), stage.path("record-\(number)"))
@@ -43,7 +57,9 @@ extension Integration {
                     writer = try await withThrowingTaskGroup(of: FaceWriter.self) { [writer, erasures] group in
                         group.addTask { await writer.writing(to: client, until: pause) }
                         defer { pause.ask() }
-                        try await eventually("\(fault) strikes, and writes go on", within: .seconds(20)) {
+                        // A late call is of a late write.
+                        let limit = Duration.seconds(20 + fault.number / 5)
+                        try await eventually("\(fault) strikes, and writes go on", within: limit) {
                             let hasStruck = FileManager.default.fileExists(atPath: report)
                             return hasStruck && pause.acknowledgedCount > 4 ? () : nil
                         }
@@ -62,6 +78,7 @@ extension Integration {
                     // What the disk has, read by another process.
                     cluster.workers[0].kill()
                     erasures += try StorageRecord(path: record).erasures.count
+                    try FileManager.default.removeItem(atPath: record)
                     try await cluster.start()
                     var stored = try await FaceWriter.storedFaces(client)
                     let wrong = writer.check(&stored)

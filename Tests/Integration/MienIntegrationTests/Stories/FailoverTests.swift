@@ -14,6 +14,10 @@ extension Integration {
         /// The 99th percentile of a long run, which has a machine to itself.
         private static let rareFailover = Duration.seconds(5)
         private static let calmTime = Duration.seconds(roundCount > 10 ? 60 : 2)
+        /// How long a worker is frozen in the first frozen round of a long run, and in every tenth after it; in the
+        /// others it is a few seconds at most.
+        private static let longFreeze = Duration.seconds(35)
+        private static let hasLongFreezes = roundCount > 20
 
         struct Copies: CustomTestStringConvertible {
             var count: Int
@@ -57,7 +61,17 @@ extension Integration {
                     client
                 )
                 var writers = (1...3).map { FaceWriter(seed: seed &+ UInt64($0)) }
-                let searcher = try await Searcher(client)
+                // Sends again what failed, and counts that.
+                let patient = client.with(calls: .init(timeout: .seconds(10), retryDuration: .seconds(8)))
+                let searcher = try await Searcher(patient)
+                // Is content with what can be had.
+                let modestSearcher = try await Searcher(client, coverage: .atLeast(0), rest: .milliseconds(20))
+                // Is told of whatever the cluster itself does not get over.
+                let hastySearcher = try await Searcher(
+                    client.with(calls: .init(timeout: .seconds(10), retryDuration: .zero)),
+                    rest: .milliseconds(20)
+                )
+                let searchers = [searcher, modestSearcher, hastySearcher]
                 var gaps: [Duration] = []
                 // From a death until writes are served again.
                 var failovers: [Range<ContinuousClock.Instant>] = []
@@ -67,7 +81,7 @@ extension Integration {
                     for (number, writer) in writers.enumerated() {
                         group.addTask { .wrote(number, await writer.writing(to: client, until: calm)) }
                     }
-                    group.addTask { .searched(await searcher.searching(until: calm)) }
+                    for searcher in searchers { group.addTask { .searched(await searcher.searching(until: calm)) } }
                     try await Task.sleep(for: Self.calmTime)
                     calm.ask()
                     var writers = writers
@@ -77,18 +91,25 @@ extension Integration {
                     return writers
                 }
                 let before = await searcher.takeTally()
+                #expect(before.failures.isEmpty, "before the first death: \(before.failures.prefix(3))")
+                var longFreezeCount = 0
 
                 for round in 1...Self.roundCount {
                     let victim = cluster.workers[round <= 3 ? round - 1 : Int.random(in: 0..<3, using: &random)]
                     let isFrozen = round % 4 == 0 && copies.count > 2
                     let lead = Duration.milliseconds(Int.random(in: 200...900, using: &random))
-                    let absence = Duration.milliseconds(Int.random(in: 100...4500, using: &random))
+                    let shortAbsence = Duration.milliseconds(Int.random(in: 100...4500, using: &random))
+                    let isLongFreeze = isFrozen && Self.hasLongFreezes && round % 40 == 4
+                    let absence = isLongFreeze ? Self.longFreeze : shortAbsence
+                    longFreezeCount += isLongFreeze ? 1 : 0
                     let pause = FaceWriter.Pause()
                     let (gap, failover) = try await withThrowingTaskGroup(of: Step.self) { group in
                         for (number, writer) in writers.enumerated() {
                             group.addTask { .wrote(number, await writer.writing(to: client, until: pause)) }
                         }
-                        group.addTask { .searched(await searcher.searching(until: pause)) }
+                        for searcher in searchers {
+                            group.addTask { .searched(await searcher.searching(until: pause)) }
+                        }
                         defer { pause.ask() }
                         try await Task.sleep(for: lead)
                         try await eventually("writes are served in round \(round)", within: .seconds(20)) {
@@ -142,7 +163,14 @@ extension Integration {
                 #expect(surprises.isEmpty, "\(surprises.count) failures that no kill explains: \(surprises.prefix(5))")
                 let searches = await searcher.tally
                 #expect(searches.failures.isEmpty, "\(searches.failures.count): \(searches.failures.prefix(3))")
-                #expect(searches.count > 100 * Self.roundCount / 2)
+                // Each has every face that is known as a probe.
+                #expect(searches.count > 20 * Self.roundCount)
+                let (modest, hasty) = (await modestSearcher.tally, await hastySearcher.tally)
+                #expect(modest.failures.isEmpty, "\(modest.failures.count): \(modest.failures.prefix(3))")
+                #expect(modest.count > 10 * Self.roundCount)
+                // Nothing promises that a search without a second try gets its answer; what it gets is true.
+                #expect(hasty.untrue.isEmpty, "\(hasty.untrue.count): \(hasty.untrue.prefix(3))")
+                #expect(hasty.times.count > 10 * Self.roundCount)
                 let meanwhile = searches.during(failovers)
                 #expect(meanwhile.count >= Self.roundCount, "searches went on in every failover")
                 let sorted = gaps.sorted()
@@ -155,20 +183,28 @@ extension Integration {
                 }
                 let verified = try await cluster.mien("verify", FaceWriter.collection, "--json")
                 #expect(verified.status == 0, "\(verified)")
-                let counts =
+                let told: [String] = [
+                    "\(copies.testDescription) copies, \(Self.roundCount) rounds, \(longFreezeCount) of them frozen "
+                        + "for \(Self.longFreeze)",
                     "\(writers.map(\.acknowledgedCount).reduce(0, +)) writes acknowledged, "
-                    + "\(writers.map(\.failedCount).reduce(0, +)) failed, "
-                    + "\(writers.map(\.readCount).reduce(0, +)) reads and searches after writes, none untrue"
-                print(
-                    "failover: \(copies.testDescription) copies, \(Self.roundCount) rounds; \(counts); "
-                        + "writes went on \(copies.hasNoneToSpare ? "after its return " : "")after a median of "
+                        + "\(writers.map(\.failedCount).reduce(0, +)) failed, "
+                        + "\(writers.map(\.readCount).reduce(0, +)) reads and searches after writes, none untrue",
+                    "writes went on \(copies.hasNoneToSpare ? "after its return " : "")after a median of "
                         + "\(sorted[sorted.count / 2]), 10th and 90th percentile "
-                        + "\(sorted[sorted.count / 10]) and \(sorted[sorted.count * 9 / 10]), at most \(sorted.last!); "
-                        + "\(searches.count) searches, \(searches.failures.count) failed, \(searches.distribution); "
-                        + "before the first death \(before.distribution); from deaths until writes were served "
-                        + "\(meanwhile.count) searches, \(meanwhile.distribution), the 99th percentile "
-                        + "\(Self.ratio(meanwhile.percentile(0.99), before.percentile(0.99))) times that before"
-                )
+                        + "\(sorted[sorted.count / 10]) and \(sorted[sorted.count * 9 / 10]), at most \(sorted.last!)",
+                    "\(searches.count) searches of \(Searcher.faces.count) probes, \(searches.failures.count) failed, "
+                        + "\(patient.resends.callCount) calls of that client sent again, \(searches.distribution)",
+                    "before the first death \(before.distribution)",
+                    "from deaths until writes were served \(meanwhile.count) searches, \(meanwhile.distribution), the "
+                        + "99th percentile \(Self.ratio(meanwhile.percentile(0.99), before.percentile(0.99))) times "
+                        + "that before",
+                    "\(modest.count) searches for what can be had, \(modest.failures.count) failed, "
+                        + "\(modest.partialCount) partial, \(modest.judgedCount) of which were held against the faces "
+                        + "of the shards that were missing",
+                    "\(hasty.count) searches by a client that sends nothing again, \(hasty.failures.count) failed"
+                        + hasty.failures.prefix(3).map { ", such as '\($0)'" }.joined(),
+                ]
+                print("failover: " + told.joined(separator: "; "))
                 await client.close()
             }
         }

@@ -88,13 +88,15 @@ extension Integration {
         }
 
         /// Runs the body while faces are searched and written, and says what came of it.
+        ///
+        /// - Returns: who wrote, for ``check(_:_:_:_:)``.
         private func underLoad(
             _ cluster: SharedCluster,
             _ faces: [Sample],
             _ what: String,
             retrying: Duration = .seconds(5),
             _ body: () async throws -> Void
-        ) async throws {
+        ) async throws -> FaceWriter {
             let tally = Tally()
             let searching = try cluster.client()
             let writing = try cluster.client(retrying: retrying)
@@ -129,6 +131,24 @@ extension Integration {
             #expect(count > 20)
             #expect(writer.acknowledgedCount > 5 && writer.failedCount == 0, "\(writer.failedCount) writes failed")
             #expect(writer.surprises.isEmpty, "\(writer.surprises.prefix(3))")
+            return writer
+        }
+
+        /// Compares what is there with what was acknowledged, to the writer and of the faces that are searched for.
+        private func check(
+            _ writer: FaceWriter,
+            _ faces: [Sample],
+            _ client: MienClient,
+            _ when: String
+        ) async throws {
+            var writer = writer
+            var stored = try await FaceWriter.storedFaces(client)
+            var missingCount = 0
+            for face in faces where stored.removeValue(forKey: face.id) == nil { missingCount += 1 }
+            #expect(missingCount == 0, "\(when): so many of the \(faces.count) faces of the beginning are missing")
+            let faults = writer.check(&stored)
+            #expect(faults.isEmpty, "\(when): \(faults.count) faults, first \(faults.prefix(3))")
+            #expect(stored.isEmpty, "\(when): \(stored.count) faces are listed that nobody wrote")
         }
 
         /// Of each coordinator, then of each worker.
@@ -150,7 +170,7 @@ extension Integration {
                 let faces = try await enrolFaces(client, seed: SeededRandom.storySeed("killed controller"))
                 let killed = try #require(try await cluster.controller(asSeenBy: 0))
                 let left = 1 - killed
-                try await underLoad(cluster, faces, "the controller is killed") {
+                let writer = try await underLoad(cluster, faces, "the controller is killed") {
                     try await Task.sleep(for: .milliseconds(500))
                     cluster.coordinators[killed].kill()
                     let begin = ContinuousClock.now
@@ -161,6 +181,7 @@ extension Integration {
                         "high availability: the lease moved \(ContinuousClock.now - begin) after kill -9 (lease: 2 s)"
                     )
                 }
+                try await check(writer, faces, client, "after the controller was killed")
                 // The new controller gets things done.
                 try await create("after", client)
                 #expect(try await client.describe("after").shards.allSatisfy { $0.state == .serving })
@@ -199,7 +220,8 @@ extension Integration {
                 let seed = SeededRandom.storySeed("two deaths")
                 let faces = try await enrolFaces(client, seed: seed, copies: 3, minimumInSync: 2)
                 let controller = try #require(try await cluster.controller(asSeenBy: 0))
-                try await underLoad(cluster, faces, "controller and worker die", retrying: .seconds(15)) {
+                let what = "controller and worker die"
+                let writer = try await underLoad(cluster, faces, what, retrying: .seconds(15)) {
                     try await Task.sleep(for: .milliseconds(500))
                     cluster.workers[0].kill()
                     cluster.coordinators[controller].kill()
@@ -217,6 +239,9 @@ extension Integration {
                 try await eventually("every copy is in sync again", within: .seconds(30)) {
                     try await client.describe(Self.collection).shards.allSatisfy { $0.inSyncCount == 3 } ? () : nil
                 }
+                try await check(writer, faces, client, "after both died")
+                let verified = try await cluster.mien(["verify", Self.collection])
+                #expect(verified.status == 0, "\(verified)")
                 await client.close()
             }
         }
@@ -241,7 +266,7 @@ extension Integration {
                     }
                 }
                 var mayBeDone = false
-                try await underLoad(cluster, faces, "etcd has no quorum") {
+                let writer = try await underLoad(cluster, faces, "etcd has no quorum") {
                     let before = try Self.residentMebibytes(cluster)
                     cluster.etcd.members[1]?.freeze()
                     try await Task.sleep(for: .seconds(Self.storeAbsence))
@@ -293,6 +318,7 @@ extension Integration {
                 var names = Set(try await client.collections().map(\.options.name))
                 if mayBeDone { names.remove("never") }
                 #expect(names == [Self.collection, "with-two", "again"], "what was refused has not been done")
+                try await check(writer, faces, client, "after the quorum was lost")
                 await impatient.close()
                 await client.close()
             }
@@ -309,7 +335,8 @@ extension Integration {
                 // What was agreed on last comes to a member a moment after it counts.
                 try await Task.sleep(for: .seconds(1))
 
-                try await underLoad(cluster, faces, "two members of etcd are lost", retrying: .seconds(15)) {
+                let what = "two members of etcd are lost"
+                let writer = try await underLoad(cluster, faces, what, retrying: .seconds(15)) {
                     for number in 0..<2 {
                         cluster.etcd.members[number]?.kill()
                         try FileManager.default.removeItem(atPath: cluster.etcd.folder(of: number))
@@ -343,6 +370,7 @@ extension Integration {
                 try await eventually("every copy is in sync again", within: .seconds(30)) {
                     try await client.describe(Self.collection).shards.allSatisfy { $0.inSyncCount == 2 } ? () : nil
                 }
+                try await check(writer, faces, client, "after two members were lost")
                 let coordinator = "\(cluster.addresses[0])"
                 let verified = try await stage.mien("verify", Self.collection, "--coordinator", coordinator)
                 #expect(verified.status == 0, "\(verified)")

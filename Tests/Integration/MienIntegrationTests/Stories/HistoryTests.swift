@@ -10,6 +10,10 @@ extension Integration {
         private static let roundCount = StoryLength.named("MIEN_HISTORY_ROUNDS", or: 5)
         private static let clientCount = 6
         private static let limit: Int = roundCount > 10 ? 240 : 4
+        /// For so long after its client has given up, with nothing broken, a write may still be done: a node that was
+        /// frozen reads it, and gives it the time that its client gave, 10 s at most; somebody who has just begun to
+        /// lead holds back deletions for 2 s; the rest is for copies to have it.
+        private static let longestLife = Duration.seconds(15)
 
         struct Copies: CustomTestStringConvertible {
             var count: Int
@@ -58,6 +62,7 @@ extension Integration {
                         }
                         if isFrozen { victim.process?.thaw() } else { try await victim.start() }
                         try await Self.awaitCopies(client, copies.count, round)
+                        try await Self.settle(recorder, client, copies.count, round)
                     }
                 }
                 let report = try await recorder.check(client)
@@ -108,6 +113,7 @@ extension Integration {
                         network.worker(victim).reset()
                         network.heal()
                         try await network.explaining { try await Self.awaitCopies(client, copies.count, round) }
+                        try await Self.settle(recorder, client, copies.count, round)
                     }
                     #expect(recorder.figures.unknownCount > 0, "no answer to a write was ever lost")
                 }
@@ -181,6 +187,21 @@ extension Integration {
                 let collection = try await client.describe(FaceWriter.collection)
                 return collection.shards.allSatisfy { $0.inSyncCount == count } ? () : nil
             }
+        }
+
+        /// In the middle, and now and then in a long run, nothing is broken for a while: what nobody knows of may not
+        /// be an excuse for ever.
+        private static func settle(
+            _ recorder: HistoryRecorder,
+            _ client: MienClient,
+            _ count: Int,
+            _ round: Int
+        ) async throws {
+            guard round == (roundCount + 1) / 2 || round.isMultiple(of: 20) else { return }
+            let healed = recorder.now
+            try await Task.sleep(for: longestLife)
+            try await awaitCopies(client, count, round)
+            recorder.settle(whatEndedBefore: healed)
         }
 
         private static func expectTruth(_ recorder: HistoryRecorder, _ report: HistoryRecorder.Report, _ name: String) {

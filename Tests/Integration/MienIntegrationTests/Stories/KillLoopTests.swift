@@ -132,9 +132,17 @@ extension Integration {
             #expect(deleted.count > 10, "the story deleted hardly anything")
             let sample = faces.sorted { $0.id < $1.id }.shuffled(using: &random).prefix(200)
             #expect(sample.count == 200)
+            // Each with its own embedding, which would find it if it were there.
+            var gone: [(id: Face.ID, version: Int)] = []
+            for (id, versions) in writers.flatMap(\.ledger.lastVersions) {
+                gone += versions.map { (id: id, version: $0) }
+            }
+            gone.sort { ($0.id, $0.version) < ($1.id, $1.version) }
+            gone = Array(gone.shuffled(using: &random).prefix(50))
+            #expect(gone.count > 10)
             let probes = Embeddings(
                 dimension: FaceWriter.dimension,
-                values: sample.flatMap {
+                values: (sample + gone).flatMap {
                     FaceLedger.embedding($0.id, version: $0.version, dimension: FaceWriter.dimension)
                 }
             )
@@ -146,6 +154,14 @@ extension Integration {
                         model: FaceWriter.model,
                         options: SearchOptions(matchLimit: 5, effort: effort)
                     )
+                }
+                #expect(results.outcomes.count == sample.count + gone.count)
+                for outcome in results.outcomes.suffix(gone.count) {
+                    guard case .matches(let matches) = outcome else {
+                        Issue.record("a good probe was refused")
+                        continue
+                    }
+                    #expect(matches.allSatisfy { !deleted.contains($0.id) }, "\(effort): a deleted face was found")
                 }
                 for (face, outcome) in zip(sample, results.outcomes) {
                     guard case .matches(let matches) = outcome else {

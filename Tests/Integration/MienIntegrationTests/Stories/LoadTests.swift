@@ -82,10 +82,28 @@ extension Integration {
             try JSONDecoder().decode(Report.self, from: try Data(contentsOf: URL(filePath: path)))
         }
 
-        @Test(.timeLimit(.minutes(2))) func aKilledWorkerLosesNothingAndNoProcessIsLeft() async throws {
+        /// Plays with a folder of its own for temporary files: the story leaves none of them, and no process.
+        private static func playLeavingNothing(_ story: (Stage) async throws -> Void) async throws {
             try await Stage.play { stage in
                 stage.environment["TMPDIR"] = stage.path("tmp")
                 try FileManager.default.createDirectory(atPath: stage.path("tmp"), withIntermediateDirectories: true)
+                try await story(stage)
+                #expect(try FileManager.default.contentsOfDirectory(atPath: stage.path("tmp")).isEmpty)
+                #expect(try Self.processes(mentioning: stage.folder) == [])
+            }
+        }
+
+        /// A cluster that has started, whose collection "people" a load has filled.
+        private static func filledCluster(_ stage: Stage, workers: Int, faceCount: Int) async throws -> Cluster {
+            let cluster = try Cluster(stage, workers: workers)
+            try await cluster.start()
+            let filled = try await cluster.mien("load", "people", "--fill", "\(faceCount)", "--dimension", "64")
+            #expect(filled.status == 0, "\(filled)")
+            return cluster
+        }
+
+        @Test(.timeLimit(.minutes(2))) func aKilledWorkerLosesNothingAndNoProcessIsLeft() async throws {
+            try await Self.playLeavingNothing { stage in
                 let result = try await stage.mien(
                     [
                         "load", "people", "--fill", "2000", "--dimension", "64", "--probes", "200",
@@ -118,16 +136,12 @@ extension Integration {
                 #expect(windows.count { ($0.required_match_count ?? 0) > 0 } >= 4)
                 let page = try stage.text("load.html")
                 #expect(page.contains("Every answer was true") && page.contains("worker 2 killed"))
-                #expect(try FileManager.default.contentsOfDirectory(atPath: stage.path("tmp")).isEmpty)
-                #expect(try Self.processes(mentioning: stage.folder) == [])
             }
         }
 
         /// A worker is killed under a load of two processes: each has its own truth, and one report has all of it.
         @Test(.timeLimit(.minutes(2))) func severalProcessesSeeOneFaultTogether() async throws {
-            try await Stage.play { stage in
-                stage.environment["TMPDIR"] = stage.path("tmp")
-                try FileManager.default.createDirectory(atPath: stage.path("tmp"), withIntermediateDirectories: true)
+            try await Self.playLeavingNothing { stage in
                 let result = try await stage.mien(
                     [
                         "load", "people", "--fill", "2000", "--dimension", "64", "--probes", "200", "--processes", "2",
@@ -151,17 +165,12 @@ extension Integration {
                 #expect(report.truth.mated_search_count > report.count("search") / 2, "\(result)")
                 #expect(report.truth.mate_found_count > report.truth.mated_search_count / 2)
                 #expect(try stage.text("load.html").contains("worker 2 killed"))
-                #expect(try FileManager.default.contentsOfDirectory(atPath: stage.path("tmp")).isEmpty)
-                #expect(try Self.processes(mentioning: stage.folder) == [])
             }
         }
 
         @Test(.timeLimit(.minutes(3))) func aFaceThatSomebodyElseDeletesIsMissed() async throws {
             try await Stage.play { stage in
-                let cluster = try Cluster(stage, workers: 2)
-                try await cluster.start()
-                let filled = try await cluster.mien("load", "people", "--fill", "1500", "--dimension", "64")
-                #expect(filled.status == 0, "\(filled)")
+                let cluster = try await Self.filledCluster(stage, workers: 2, faceCount: 1500)
                 let load = [
                     "load", "people", "--probes", "200", "--rate", "100", "--warm-up", "0s", "--duration", "2s",
                 ]
@@ -220,12 +229,41 @@ extension Integration {
             }
         }
 
+        /// A load mends what it finds missing, as an earlier one may have left it so, unless it is told that none has.
+        @Test(.timeLimit(.minutes(2))) func whatIsMissingBeforeALoadIsAFindingWhereNothingMayBe() async throws {
+            try await Stage.play { stage in
+                let cluster = try await Self.filledCluster(stage, workers: 2, faceCount: 1500)
+                let load = [
+                    "load", "people", "--faces", "1500", "--probes", "200", "--rate", "50", "--warm-up", "0s",
+                    "--duration", "1s", "--json-file", stage.path("load.json"),
+                ]
+                let whole = try await cluster.mien(load + ["--expect-filled"])
+                #expect(whole.status == 0, "\(whole)")
+
+                let gallery = try SyntheticGallery(GalleryParameters(faceCount: 1500, dimension: 64))
+                let victim = gallery.faceID(1234)
+                let client = try cluster.client()
+                _ = try await client.deleteFaces([Face.ID(high: victim.high, low: victim.low)], from: "people")
+                for _ in 0..<2 {
+                    let missing = try await cluster.mien(load + ["--expect-filled"])
+                    #expect(missing.status == 1, "\(missing)")
+                    #expect(missing.error.contains("before the load: lost: \(victim) is not there"), "\(missing)")
+                    let report = try Self.report(stage.path("load.json"))
+                    #expect((report.truth.findings.counts["lost"] ?? 0) > 1, "\(report.truth.findings.examples)")
+                }
+                let mended = try await cluster.mien(load)
+                #expect(mended.status == 0, "\(mended)")
+                #expect(mended.error.contains("undid what an earlier load left: 0 faces removed, 1 given"))
+                #expect(mended.output.contains("1 filled ones given back"), "\(mended)")
+                let again = try await cluster.mien(load + ["--expect-filled"])
+                #expect(again.status == 0, "\(again)")
+                await client.close()
+            }
+        }
+
         @Test(.timeLimit(.minutes(2))) func aRampFindsTheRateThatALoadIsAShareOf() async throws {
             try await Stage.play { stage in
-                let cluster = try Cluster(stage, workers: 1)
-                try await cluster.start()
-                let filled = try await cluster.mien("load", "people", "--fill", "1000", "--dimension", "64")
-                #expect(filled.status == 0, "\(filled)")
+                let cluster = try await Self.filledCluster(stage, workers: 1, faceCount: 1000)
                 let load = ["load", "people", "--probes", "200", "--warm-up", "0s", "--duration", "1s"]
                 let found = try await cluster.mien(
                     load + [

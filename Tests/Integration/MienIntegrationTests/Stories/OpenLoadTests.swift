@@ -13,21 +13,27 @@ extension Integration {
         /// A connection may have 256 calls under way, which is not what is to bound them here.
         private static let clientCount = 4
 
+        /// Some of the faces that are there, and their embeddings, which are searched for at once.
+        private struct Photo {
+            var faces: [Face.ID]
+            var embeddings: Embeddings
+        }
+
         /// Three times as many as are served: as many as before are answered, not none, and all is well afterwards.
         @Test(.timeLimit(.minutes(3))) func threeTimesWhatIsServedIsServedAsMuch() async throws {
             try await Stage.play { stage in
                 let cluster = try Cluster(stage, workers: 3)
                 try await cluster.start()
                 let patient = try cluster.client(retrying: .seconds(20), timeout: .seconds(30))
-                let embeddings = try await Self.fill(patient)
+                let photo = try await Self.fill(patient)
                 let clients = try (0..<Self.clientCount).map { _ in
                     try cluster.client(retrying: .zero, timeout: .seconds(2))
                 }
-                let rate = try await Self.servedRate(clients, embeddings)
+                let rate = try await Self.servedRate(clients, photo)
                 let seconds = 12
-                let open = await Self.openLoad(clients, embeddings, rate: 3 * rate, seconds: seconds)
+                let open = await Self.openLoad(clients, photo, rate: 3 * rate, seconds: seconds)
                 // The machine may have had less for it meanwhile.
-                let rateAfter = try await Self.servedRate(clients, embeddings)
+                let rateAfter = try await Self.servedRate(clients, photo)
                 let share = Double(open.answeredCount) / Double(seconds) / min(rate, rateAfter)
                 print(
                     "open load: \(rate) searches/s are served, \(rateAfter) afterwards, and of three times as many "
@@ -39,7 +45,7 @@ extension Integration {
                 #expect(cluster.workers.allSatisfy(\.isRunning) && cluster.coordinator.isRunning)
                 let calm = try cluster.client(retrying: .zero, timeout: .seconds(10))
                 let least = min(rate, rateAfter)
-                let after = await Self.openLoad([calm], embeddings, rate: least / 5, seconds: 3)
+                let after = await Self.openLoad([calm], photo, rate: least / 5, seconds: 3)
                 #expect(after.refusedCount == 0 && after.surprises.isEmpty)
                 for client in clients + [patient, calm] { await client.close() }
             }
@@ -135,16 +141,20 @@ extension Integration {
             }
         }
 
-        private static func fill(_ client: MienClient) async throws -> Embeddings {
+        private static func fill(_ client: MienClient) async throws -> Photo {
             _ = try await client.createCollection(
                 CollectionOptions(name: collection, dimension: dimension, embeddingModel: model, shardCount: 3)
             )
             let batchCount = 2000
-            var probes: [Float] = []
+            var photo = Photo(faces: [], embeddings: Embeddings(dimension: dimension, values: []))
             for first in stride(from: 0, to: faceCount, by: batchCount) {
                 let ids = (0..<batchCount).map { _ in Face.ID.random() }
                 let values = ids.flatMap { FaceLedger.embedding($0, version: 1, dimension: dimension) }
-                if first == 0 { probes = Array(values.prefix(probeCount * dimension)) }
+                if first == 0 {
+                    let probes = Array(values.prefix(probeCount * dimension))
+                    photo.faces = Array(ids.prefix(probeCount))
+                    photo.embeddings = Embeddings(dimension: dimension, values: probes)
+                }
                 _ = try await client.enrol(
                     ids.map { NewFace(id: $0) },
                     embeddings: Embeddings(dimension: dimension, values: values),
@@ -152,19 +162,19 @@ extension Integration {
                     model: model
                 )
             }
-            return Embeddings(dimension: dimension, values: probes)
+            return photo
         }
 
-        private static func search(_ client: MienClient, _ probes: Embeddings) async -> SearchTally {
+        private static func search(_ client: MienClient, _ photo: Photo) async -> SearchTally {
             var tally = SearchTally()
             do throws(MienClientError) {
-                _ = try await client.search(
+                let results = try await client.search(
                     collection,
-                    probes: probes,
+                    probes: photo.embeddings,
                     model: model,
                     options: SearchOptions(matchLimit: 3, effort: .exact, coverage: .full)
                 )
-                tally.answeredCount = 1
+                tally.note(results, of: photo.faces)
             } catch {
                 tally.note(error)
             }
@@ -172,14 +182,14 @@ extension Integration {
         }
 
         /// Searches a second that callers get who wait for each answer.
-        private static func servedRate(_ clients: [MienClient], _ probes: Embeddings) async throws -> Double {
+        private static func servedRate(_ clients: [MienClient], _ photo: Photo) async throws -> Double {
             let began = ContinuousClock.now
             let answered = await withTaskGroup(of: Int.self) { group in
                 for number in 0..<8 {
                     group.addTask {
                         var count = 0
                         while ContinuousClock.now - began < .seconds(5) {
-                            count += await search(clients[number % clients.count], probes).answeredCount
+                            count += await search(clients[number % clients.count], photo).answeredCount
                         }
                         return count
                     }
@@ -191,11 +201,11 @@ extension Integration {
 
         private static func openLoad(
             _ clients: [MienClient],
-            _ probes: Embeddings,
+            _ photo: Photo,
             rate: Double,
             seconds: Int
         ) async -> SearchTally {
-            await open(rate: rate, seconds: seconds) { await search(clients[$0 % clients.count], probes) }
+            await open(rate: rate, seconds: seconds) { await search(clients[$0 % clients.count], photo) }
         }
     }
 }

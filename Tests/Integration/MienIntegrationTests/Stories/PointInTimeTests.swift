@@ -11,6 +11,8 @@ extension Integration {
         /// A moment between two writes: nothing is under way, so every shard's clock tells the same of it.
         private struct Moment {
             var time: String
+            /// The same by the clock of the writer.
+            var instant: ContinuousClock.Instant
             var faces: [Face.ID: Stored]
             var answers: [[Answer]]
         }
@@ -19,6 +21,12 @@ extension Integration {
             var version: Face.Version
             var metadata: Face.Metadata
             var embedding: [Float]?
+
+            init(_ face: Face) {
+                version = face.version
+                metadata = face.metadata
+                embedding = face.embedding
+            }
         }
 
         private struct Answer: Equatable {
@@ -72,7 +80,7 @@ extension Integration {
                 let before = try await Self.moment(client, writer)
                 let lastWrites = try await Self.eventuallyArchived(stage, place, until: before.time).shards
                     .map { "\($0.index):\($0.sequence)" }
-                _ = try await client.deleteFaces(person, from: Self.collection)
+                try await writer.delete(person, from: client)
                 let after = try await Self.moment(client, writer)
                 for _ in 0..<4 { try await writer.writeOnce(to: client) }
                 moments.append(try await Self.moment(client, writer))
@@ -97,8 +105,10 @@ extension Integration {
                     words + ["--collection", "strict", "--at", before.time, "--copies", "1"]
                 )
                 #expect(strict.status == 0, "\(strict)")
-                let kept = Set(try await Self.stored("strict", client).keys)
-                #expect(kept.isDisjoint(with: person) && kept.isSubset(of: before.faces.keys))
+                var kept = try await FaceWriter.storedFaces(client, in: "strict")
+                #expect(!kept.isEmpty && Set(kept.keys).isDisjoint(with: person))
+                let fault = writer.fault(in: &kept, between: before.instant...before.instant)
+                #expect(fault == nil && kept.isEmpty, "\(kept.count) faces of nobody")
 
                 // The last writes of all shards name a moment too, whatever clocks say.
                 #expect(lastWrites.count == 3)
@@ -207,30 +217,23 @@ extension Integration {
             Date().formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
         }
 
-        /// What the collection holds now, with time on both sides that no write falls into.
+        /// What the collection holds now, which is everything that was acknowledged, with time on both sides that no
+        /// write falls into.
         private static func moment(_ client: MienClient, _ writer: HistoryWriter) async throws -> Moment {
             try await Task.sleep(for: .milliseconds(20))
             let time = now()
+            let instant = ContinuousClock.now
             try await Task.sleep(for: .milliseconds(20))
+            let faces = try await FaceWriter.storedFaces(client)
+            var own = faces
+            let fault = writer.fault(in: &own, between: instant...instant)
+            #expect(fault == nil && own.isEmpty, "\(time): \(own.count) faces of nobody")
             return Moment(
                 time: time,
-                faces: try await stored(collection, client),
+                instant: instant,
+                faces: faces.mapValues(Stored.init),
                 answers: try await answers(collection, client, writer)
             )
-        }
-
-        private static func stored(_ collection: String, _ client: MienClient) async throws -> [Face.ID: Stored] {
-            var stored: [Face.ID: Stored] = [:]
-            for try await page in client.allFaces(in: collection, includesEmbeddings: true) {
-                for face in page {
-                    stored[face.id] = Stored(
-                        version: face.version,
-                        metadata: face.metadata,
-                        embedding: face.embedding
-                    )
-                }
-            }
-            return stored
         }
 
         private static func answers(
@@ -261,7 +264,7 @@ extension Integration {
             _ client: MienClient,
             _ writer: HistoryWriter
         ) async throws {
-            let stored = try await stored(collection, client)
+            let stored = try await FaceWriter.storedFaces(client, in: collection).mapValues(Stored.init)
             #expect(Set(stored.keys) == Set(moment.faces.keys), "\(collection), \(moment.time)")
             for (id, face) in moment.faces { #expect(stored[id] == face, "\(collection), \(moment.time)") }
             #expect(try await answers(collection, client, writer) == moment.answers, "\(collection), \(moment.time)")

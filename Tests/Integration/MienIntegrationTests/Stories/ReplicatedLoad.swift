@@ -49,7 +49,7 @@ final class ReplicatedLoad {
     /// Asks for full answers.
     let searcher: Searcher
     /// Is content with what can be had.
-    private let modestSearcher: Searcher
+    let modestSearcher: Searcher
     private let name: String
     private let cluster: any ClusterOfProcesses
     private let copies: Int
@@ -182,12 +182,15 @@ final class ReplicatedLoad {
         #expect(failures.isEmpty || mayRefuseSearches, "\(failures.count): \(failures.prefix(3))")
         let verified = try await cluster.mien(["verify", FaceWriter.collection, "--json"])
         #expect(verified.status == 0, "\(verified)")
+        let partial =
+            "\(modest.partialCount) partial, \(modest.judgedCount) of which were held against the faces of the shards "
+            + "that were missing"
         print(
             "\(name): \(result); \(writers.map(\.acknowledgedCount).reduce(0, +)) writes acknowledged, "
                 + "\(failedCount) failed, "
                 + "\(writers.map(\.readCount).reduce(0, +)) reads and searches after writes, none untrue; "
                 + "\(searches.count) searches for full answers, \(searches.failures.count) failed, "
-                + "\(searches.distribution); \(modest.count) for what can be had, \(modest.partialCount) partial, "
+                + "\(searches.distribution); \(modest.count) for what can be had, \(partial), "
                 + "\(modest.failures.count) failed"
         )
         for client in clients { await client.close() }
