@@ -99,7 +99,7 @@ struct PlantedRow: Sendable, CustomTestStringConvertible {
         ),
         PlantedRow(bug: .growWithoutUnion, breaks: [.deletion], seeds: Array(370...400)),
         PlantedRow(bug: .growBeforeApplied, breaks: [.freshness], seeds: Array(320...350)),
-        PlantedRow(bug: .resumeSameEpoch, breaks: [.oneLog], seeds: Array(980...1010)),
+        PlantedRow(bug: .resumeSameEpoch, breaks: [.oneLog], seeds: Array(75...105)),
         PlantedRow(bug: .growBeforeCommitted, breaks: [.oneLog], on: upheavals, seeds: Array(210...240)),
         PlantedRow(bug: .leaseWithoutConfirmation, breaks: [.deletion], on: divisions, seeds: Array(1...31)),
         PlantedRow(bug: .matchIsLast, breaks: [.oneLog], on: upheavals, seeds: Array(690...720)),
