@@ -4,12 +4,14 @@ import NIOPosix
 import NodeConfiguration
 import NodeServer
 import Observability
+import ServiceLifecycle
 import Synchronization
 import Testing
 
 /// The connections of a node's endpoint for people and monitors, none of which asks for a token.
 struct AdminConnectionTests {
     private static let group = MultiThreadedEventLoopGroup.singleton
+    private static let silence = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     /// What comes until the other side closes.
     private final class Answer: ChannelInboundHandler {
@@ -74,21 +76,25 @@ struct AdminConnectionTests {
         return limits
     }
 
-    /// Runs an endpoint for the time of the body, which is given its port.
-    private static func withEndpoint(
-        _ limits: AdminConnectionLimits,
-        problem: String? = nil,
-        _ body: (Int) async throws -> Void
-    ) async throws {
-        let endpoint = AdminEndpoint(
+    private static func endpoint(_ limits: AdminConnectionLimits, problem: String? = nil) -> AdminEndpoint {
+        AdminEndpoint(
             AdminListener(address: NetworkAddress(host: "127.0.0.1", port: 0), isAutomatic: false),
             metrics: MetricRegistry(),
             problems: { problem.map { [$0] } ?? [] },
             protection: (nil, nil),
             limits: limits,
             group: group,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            logger: silence
         )
+    }
+
+    /// Runs an endpoint for the time of the body, which is given its port.
+    private static func withEndpoint(
+        _ limits: AdminConnectionLimits,
+        problem: String? = nil,
+        _ body: (Int) async throws -> Void
+    ) async throws {
+        let endpoint = endpoint(limits, problem: problem)
         let running = Task { try await endpoint.run() }
         do {
             let address = await endpoint.address()
@@ -194,6 +200,28 @@ struct AdminConnectionTests {
             while closed.value.load(ordering: .relaxed) < 2 { try await Task.sleep(for: .milliseconds(5)) }
             try await Self.expectAlive(port: port)
             for channel in silent { try? await channel.close().get() }
+        }
+    }
+
+    /// By whichever way it stops: a node whose probes come as it stops once crashed.
+    @Test(.timeLimit(.minutes(2)), arguments: [true, false])
+    func anEndpointStopsWhileOthersConnect(gracefully isGraceful: Bool) async throws {
+        for _ in 0..<100 {
+            let endpoint = Self.endpoint(Self.limits { $0.count = 64 })
+            let group = ServiceGroup(services: [endpoint], logger: Self.silence)
+            let running = Task { try await group.run() }
+            let address = await endpoint.address()
+            let port = try #require(address?.split(separator: ":").last.flatMap { Int($0) })
+            await withDiscardingTaskGroup { strangers in
+                for _ in 0..<16 {
+                    strangers.addTask {
+                        let channel = try? await Self.silent(port: port)
+                        try? await channel?.close().get()
+                    }
+                }
+                if isGraceful { await group.triggerGracefulShutdown() } else { running.cancel() }
+            }
+            _ = await running.result
         }
     }
 

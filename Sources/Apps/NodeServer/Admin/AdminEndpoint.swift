@@ -148,7 +148,7 @@ private struct AdminChannel: ServerChildChannel {
     let tls: ServerTLS?
     let connections: AdminConnections
 
-    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<HTTP1Channel.Value> {
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<AcceptedConnection> {
         channel.eventLoop.makeCompletedFuture {
             if let tls {
                 try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls.context))
@@ -156,10 +156,29 @@ private struct AdminChannel: ServerChildChannel {
             connections.add(channel)
         }.flatMap {
             base.setup(channel: channel, logger: logger)
+        }.map {
+            AcceptedConnection($0)
         }
     }
 
-    func handle(value: HTTP1Channel.Value, logger: Logger) async {
-        await base.handle(value: value, logger: logger)
+    func handle(value: AcceptedConnection, logger: Logger) async {
+        await base.handle(value: value.base, logger: logger)
     }
+}
+
+/// A connection between being accepted and being handled, which is closed where it is never handled.
+///
+/// One that comes as the endpoint stops is dropped, and its writer with it, which ends the process if it goes before
+/// its connection does (swift-nio's issues 2637 and 2813).
+private final class AcceptedConnection: ServerChildChannelValue {
+    let base: HTTP1Channel.Value
+
+    var channel: any Channel { base.channel }
+
+    init(_ base: HTTP1Channel.Value) {
+        self.base = base
+        base.channel.closeFuture.whenComplete { _ in withExtendedLifetime(base) {} }
+    }
+
+    deinit { base.channel.close(promise: nil) }
 }
