@@ -41,25 +41,6 @@ VK_INLINE void dot_i8_rows(const int8_t *probes, const size_t probe_count, const
     }
 }
 
-// One row, for rows that are read one after the other.
-VK_INLINE void dot_i8_row(const int8_t *probes, const size_t probe_count, const int32_t *raised, const int8_t *row,
-                          size_t dim, int32_t *out, size_t out_stride) {
-    const __m512i raise = _mm512_set1_epi8((char)0x80);
-    __m512i sums[4];
-    for (size_t p = 0; p < probe_count; p++) sums[p] = _mm512_setzero_si512();
-    for (size_t i = 0; i < dim; i += 64) {
-        const __mmask64 present = dim - i < 64 ? ((__mmask64)1 << (dim - i)) - 1 : ~(__mmask64)0;
-        const __m512i raised_row = _mm512_xor_si512(_mm512_maskz_loadu_epi8(present, row + i), raise);
-        for (size_t p = 0; p < probe_count; p++) {
-            const __m512i probe = _mm512_maskz_loadu_epi8(present, probes + p * dim + i);
-            sums[p] = _mm512_dpbusd_epi32(sums[p], raised_row, probe);
-        }
-    }
-    for (size_t p = 0; p < probe_count; p++) {
-        out[p * out_stride] = _mm512_reduce_add_epi32(sums[p]) - raised[p];
-    }
-}
-
 void vk_dot_f16_avx512(const float *probes, size_t probe_count, const uint16_t *rows, size_t row_count, size_t dim,
                        float *out, size_t out_stride) {
     VK_PROBES(dot_f16_row, )
@@ -70,8 +51,9 @@ void vk_dot_f32_avx512(const float *probes, size_t probe_count, const float *row
     VK_PROBES(dot_f32_row, )
 }
 
-// Long rows are read one after the other: four at a time come from memory at less than half its rate, for the
-// processor's read-ahead follows one of them. Short ones are mostly in cache, where four at a time are faster.
+// Long rows, by one probe alone, are read one after the other: four at a time come from memory at less than half its
+// rate, for the processor's read-ahead follows one of them. Short ones are mostly in cache, where four at a time are
+// faster.
 enum { VK_SHORT_ROW = 256 };
 
 #define VK_DOT_I8(probe_count, together) \
@@ -89,10 +71,6 @@ void vk_dot_i8_avx512(const int8_t *probes, size_t probe_count, const int8_t *ro
     int32_t raised[4] = {0};
     for (size_t p = 0; p < probe_count; p++) {
         for (size_t d = 0; d < dim; d++) raised[p] += 128 * probes[p * dim + d];
-    }
-    if (probe_count > 1 && dim > VK_SHORT_ROW) {
-        VK_PROBES(dot_i8_row, raised, )
-        return;
     }
     switch (probe_count) {
         case 1:
