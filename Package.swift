@@ -297,7 +297,7 @@ let package = Package(
         .target(
             name: "LoadGenerator",
             dependencies: [
-                "FaceModel", "MienClient", "ReportPage", "SyntheticGallery", "Threads", "VectorMath",
+                "EmbeddingFiles", "FaceModel", "MienClient", "ReportPage", "SyntheticGallery", "Threads", "VectorMath",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             path: "Sources/Apps/LoadGenerator",

@@ -41,15 +41,13 @@ package struct LoadPage {
 
     private var verdict: String {
         let truth = report.truth
-        let isGood = truth.isClean && !report.hasNoAnswer
         let title =
-            !truth.findings.isClean
-            ? "Not every answer was true"
-            : report.hasNoAnswer
-                ? "No search was answered, so nothing is known of the answers"
-                : truth.isClean
-                    ? "Every answer was true as far as it was checked; nothing that was looked for is missing"
-                    : "Nothing untrue was seen, and not all was checked"
+            switch report.verdict {
+            case .untrue: "Not every answer was true"
+            case .unanswered: "No search was answered, so nothing is known of the answers"
+            case .unchecked: "Nothing untrue was seen, and not all was checked"
+            case .sound: "Every answer was true as far as it was checked; nothing that was looked for is missing"
+            }
         let kinds = TruthFindings.Kind.allCases.map { kind in
             "<div><b>\(FigureText.count(truth.findings.count(kind)))</b>\(Markup.escaped(kind.title))</div>"
         }.joined()
@@ -57,7 +55,7 @@ package struct LoadPage {
             "<li>\(Markup.escaped($0))</li>"
         }
         return """
-            <section class="verdict\(isGood ? "" : " bad")"><h2>\(title)</h2>
+            <section class="verdict\(report.verdict == .sound ? "" : " bad")"><h2>\(title)</h2>
             <div class="kinds">\(kinds)</div>
             \(problems.isEmpty ? "" : "<ul>\(problems.joined())</ul>\n")\(Markup.facts(report.truthFacts))</section>
 

@@ -1,4 +1,4 @@
-import Foundation
+import EmbeddingFiles
 import MienClient
 
 extension LoadReport {
@@ -68,12 +68,14 @@ extension LoadReport {
         for part in same where part.own != part.other {
             throw LoadTextError("the reports are of loads of different \(part.name): \(part.own) and \(part.other)")
         }
-        guard let start = Self.seconds(startedAt), let otherStart = Self.seconds(other.startedAt) else {
+        guard let start = TimestampText.milliseconds(rfc3339: startedAt),
+            let otherStart = TimestampText.milliseconds(rfc3339: other.startedAt)
+        else {
             throw LoadTextError("a report does not tell when its load began")
         }
         // Then most of their measured times is the same.
         let most = max(series.windowSeconds, load.warmUpSeconds)
-        guard abs(start - otherStart) <= most else {
+        guard abs(Double(start) - Double(otherStart)) / 1000 <= most else {
             throw LoadTextError(
                 "the loads did not run at the same time: they began at \(startedAt) and \(other.startedAt), and may "
                     + "be apart by their warm-up, \(FigureText.seconds(most))"
@@ -82,15 +84,6 @@ extension LoadReport {
     }
 
     private static func text(_ number: Double?) -> String { number.map { "\($0)" } ?? "full" }
-
-    /// RFC 3339, with milliseconds or without, as seconds since 1970.
-    private static func seconds(_ time: String) -> Double? {
-        for hasFraction in [true, false] {
-            let style = Date.ISO8601FormatStyle(includingFractionalSeconds: hasFraction)
-            if let date = try? style.parse(time) { return date.timeIntervalSince1970 }
-        }
-        return nil
-    }
 
     private static func adding<Number: AdditiveArithmetic>(_ left: Number?, _ right: Number?) -> Number? {
         guard let left, let right else { return left ?? right }

@@ -30,12 +30,14 @@ extension LoadReport {
     /// The verdict in one line.
     package var truthLine: String {
         let counts = TruthFindings.Kind.allCases.map { "\(truth.findings.count($0)) \($0.title)" }
-        let verdict =
-            !truth.findings.isClean
-            ? "NOT TRUE"
-            : hasNoAnswer
-                ? "NO SEARCH WAS ANSWERED" : truth.isClean ? "The answers were true" : "Not all was checked"
-        return "\(verdict): " + counts.joined(separator: ", ")
+        let title =
+            switch verdict {
+            case .untrue: "NOT TRUE"
+            case .unanswered: "NO SEARCH WAS ANSWERED"
+            case .unchecked: "Not all was checked"
+            case .sound: "The answers were true"
+            }
+        return "\(title): " + counts.joined(separator: ", ")
     }
 
     /// What there is to say in words, each with what it is about.

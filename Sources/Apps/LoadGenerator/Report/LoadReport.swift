@@ -259,8 +259,25 @@ package struct LoadReport: Sendable, Equatable, Codable {
     /// All operations of the measured time together.
     package var all: CallFigures { totals.values.reduce(into: CallFigures()) { $0.add($1) } }
 
-    /// Whether nothing is known of the answers, since there were none, or none to a search though some were made.
-    package var hasNoAnswer: Bool {
+    /// What is known of the answers, the worst first.
+    package enum Verdict: Sendable, CaseIterable {
+        /// Something that is not so was seen.
+        case untrue
+        /// There were no answers, or none to a search though some were made: nothing is known.
+        case unanswered
+        /// Nothing untrue was seen, and not all was checked.
+        case unchecked
+        /// All was checked that was to be.
+        case sound
+    }
+
+    package var verdict: Verdict {
+        if !truth.findings.isClean { return .untrue }
+        if hasNoAnswer { return .unanswered }
+        return truth.isClean ? .sound : .unchecked
+    }
+
+    private var hasNoAnswer: Bool {
         guard truth.checkedAnswerCount == 0 else { return false }
         let searches = totals.filter { !$0.key.isWrite }
         return all.times.isEmpty || searches.values.contains { $0.count > 0 }

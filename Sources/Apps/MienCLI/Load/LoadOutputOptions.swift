@@ -24,18 +24,17 @@ struct LoadOutputOptions: ParsableArguments {
         console.writeOutput(asJSON ? String(decoding: json, as: UTF8.self) + "\n" : report.text)
         let places = [self.report, jsonFile].compactMap(\.self)
         if !places.isEmpty, !asJSON { console.line("\nReport in \(places.joined(separator: " and "))") }
-        guard report.truth.findings.isClean else {
+        switch report.verdict {
+        case .untrue:
             throw CommandFailure(.no, "\(NumberText.counted(report.truth.findings.totalCount, "answer")) not true")
-        }
-        guard !report.hasNoAnswer else {
+        case .unanswered:
             throw CommandFailure(
                 .unavailable,
                 "no search was answered, so nothing is known of the answers; see why in the table, and ask for less, "
                     + "or allow more time with --deadline"
             )
-        }
-        guard report.truth.unchecked.isEmpty else {
-            throw CommandFailure(.unavailable, "not all that was written could be checked")
+        case .unchecked: throw CommandFailure(.unavailable, "not all that was written could be checked")
+        case .sound: break
         }
         if report.objectiveIsMet == false { throw CommandFailure(.no, "the objective was not met") }
     }

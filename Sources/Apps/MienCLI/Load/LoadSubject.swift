@@ -36,18 +36,21 @@ struct LoadSubject {
         pool = ProbePool(population, count: options.probes)
     }
 
+    private var restoration: LoadRestoration {
+        LoadRestoration(client: patient, collection: name, model: model, population: population)
+    }
+
     /// Undoes what earlier loads did.
     func restore() async throws(CommandFailure) -> LoadRestoration.Result {
         try await calling { () async throws(MienClientError) in
-            try await LoadRestoration(client: patient, collection: name, model: model, population: population).run()
+            try await restoration.run()
         }
     }
 
     /// What is not as a fill left it; nothing is changed.
     func findings() async throws(CommandFailure) -> TruthFindings {
         var findings = try await calling { () async throws(MienClientError) in
-            try await LoadRestoration(client: patient, collection: name, model: model, population: population)
-                .findings()
+            try await restoration.findings()
         }
         let count = try await faceCount()
         let text = "\(count) faces are there before the load; \(population.filledCount) were filled"

@@ -31,9 +31,7 @@ extension OperationPlanner {
         guard let worker = step.change.newcomer, !group.isInSync(worker),
             view.isEmpty(Newcomer(shard: step.shard, worker: worker, source: group.primary))
         else { return nil }
-        if view.isShortOfMemory(worker) {
-            return "Worker \(worker) held as much memory as it may when shard \(step.shard.index) was to come."
-        }
+        if view.isShortOfMemory(worker) { return memoryShortage(of: worker, for: step) }
         // What is to come is reserved already, and a copy that is made takes no more of its sender's disk.
         let (room, size) = (WorkerRoom(view), ReplicaSize(of: placement, in: view))
         let copies = view.replica(of: step.shard, on: group.primary)?.copies ?? []
@@ -58,9 +56,7 @@ extension OperationPlanner {
             case .tooLittleMemory(let worker, _, _):
                 operation.add(note: "Worker \(worker) had too little memory for shard \(step.shard.index) to move.")
             case .shortOfMemory(let worker):
-                operation.add(
-                    note: "Worker \(worker) held as much memory as it may when shard \(step.shard.index) was to come."
-                )
+                operation.add(note: memoryShortage(of: worker, for: step))
             case .leftover(let worker):
                 operation.add(
                     note: "Worker \(worker) still had what is left of an earlier replica of shard \(step.shard.index)."
@@ -69,5 +65,9 @@ extension OperationPlanner {
             }
             operation.steps[index].state = .undone
         }
+    }
+
+    private static func memoryShortage(of worker: NodeID, for step: Operation.Step) -> String {
+        "Worker \(worker) held as much memory as it may when shard \(step.shard.index) was to come."
     }
 }

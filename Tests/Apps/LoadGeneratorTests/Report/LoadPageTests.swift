@@ -65,7 +65,7 @@ import Testing
         report.ramp = nil
         let page = try Self.read(report)
         #expect(page.elements["svg"] == 3)
-        #expect(page.text.contains("No search was answered, so nothing is known") && report.hasNoAnswer)
+        #expect(page.text.contains("No search was answered, so nothing is known") && report.verdict == .unanswered)
         #expect(LoadPage(report).html.contains("class=\"verdict bad\""))
         #expect(report.text.contains("NO SEARCH WAS ANSWERED: 0 lost"))
         #expect(page.paths.allSatisfy { !$0.contains("nan") && !$0.contains("inf") })

@@ -99,14 +99,15 @@ import Testing
 
     @Test func searchesWithoutAnAnswerAreNoVerdict() throws {
         var report = try SampleReport.make()
-        #expect(!report.hasNoAnswer)
+        #expect(report.verdict == .sound)
         report.truth.checkedAnswerCount = 0
-        #expect(report.hasNoAnswer, "searches were made")
+        #expect(report.verdict == .unanswered, "searches were made")
         report.totals = report.totals.filter { $0.key.isWrite }
-        #expect(!report.hasNoAnswer, "a load of writes alone, which were answered")
+        #expect(report.verdict == .sound, "a load of writes alone, which were answered")
         report.totals = [:]
-        #expect(report.hasNoAnswer)
+        #expect(report.verdict == .unanswered)
         report.truth.findings.add(.lost, "face 7")
+        #expect(report.verdict == .untrue)
         #expect(report.text.contains("NOT TRUE: 1 lost"))
     }
 

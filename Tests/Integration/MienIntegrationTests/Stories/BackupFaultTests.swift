@@ -70,11 +70,8 @@ extension Integration {
                 var stored = try await FaceWriter.storedFaces(client, in: "again")
                 if let fault = writer.fault(in: &stored, between: cut) { Issue.record("\(fault)") }
                 #expect(stored.isEmpty, "\(stored.count) faces are restored that nobody wrote")
-                var own = try await FaceWriter.storedFaces(client)
-                let loss = writer.fault(in: &own)
-                #expect(loss == nil && own.isEmpty, "\(own.count) faces of nobody")
-                let verified = try await cluster.mien("verify", FaceWriter.collection)
-                #expect(verified.status == 0, "\(verified)")
+                try await isWhole(writer, client)
+                try await isSound(FaceWriter.collection, cluster)
                 print("\(Self.roundCount) faults in backups, of which \(refusedCount) were refused")
                 await client.close()
             }
@@ -114,9 +111,7 @@ extension Integration {
                     let deleted = try await cluster.mien("collection", "delete", Self.restored, "--yes")
                     #expect(deleted.status == 0, "\(deleted)")
                 }
-                var own = try await FaceWriter.storedFaces(client)
-                let loss = writer.fault(in: &own)
-                #expect(loss == nil && own.isEmpty, "\(loss ?? ""), \(own.count) faces of nobody")
+                try await isWhole(writer, client)
                 try await isSound(FaceWriter.collection, cluster)
                 print("\(Self.restoreCount) faults in restores, of which \(refusedCount) were refused")
                 await client.close()
@@ -179,6 +174,13 @@ extension Integration {
             let again = try await stage.mien(words, within: .seconds(100))
             #expect(again.status == 0, "\(fault): \(again)")
             return true
+        }
+
+        /// The writer's own collection holds what was acknowledged, and nothing else.
+        private func isWhole(_ writer: HistoryWriter, _ client: MienClient) async throws {
+            var stored = try await FaceWriter.storedFaces(client)
+            if let loss = writer.fault(in: &stored) { Issue.record("\(loss)") }
+            #expect(stored.isEmpty, "\(stored.count) faces of nobody")
         }
 
         /// All replicas of a collection are sound and equal, once those that a fault struck are in sync again.
