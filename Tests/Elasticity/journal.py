@@ -35,6 +35,7 @@ class Journal:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.writes: list[Write] = []
+        self.moment = datetime.now(UTC)
         self._random = random.Random(1)
         self._faces: dict[str, str] = {}
         self._is_over = threading.Event()
@@ -58,8 +59,13 @@ class Journal:
         if self._failure:
             raise self._failure
 
-    def check(self, moment: datetime) -> None:
-        """Restores the collection to a moment, and compares."""
+    def mark(self) -> None:
+        """This is the moment to restore to."""
+        self.moment = datetime.now(UTC)
+
+    def check(self) -> None:
+        """Restores the collection to the moment, and compares."""
+        moment = self.moment
         then = f"{COLLECTION}-then"
         self.cluster.run("backup", "restore", str(self.cluster.backups), "--from", COLLECTION, "--collection", then,
                          "--at", text(moment), "--undelete", "--copies", str(COPIES))  # fmt: skip
