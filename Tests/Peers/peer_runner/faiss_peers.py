@@ -64,6 +64,8 @@ KINDS = {
 
 def list_count(face_count: int) -> int:
     """Inverted lists by the size of the gallery: about 4 · √n."""
+    if face_count >= 5_000_000:
+        return 16384
     if face_count >= 500_000:
         return 4096
     return 1024 if face_count >= 50_000 else 128
