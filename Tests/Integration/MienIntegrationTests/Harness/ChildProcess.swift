@@ -48,13 +48,13 @@ final class ChildProcess: Sendable {
     var output: String { Self.text(outputPath) }
     var error: String { Self.text(errorPath) }
 
-    /// Memory that it has in RAM.
+    /// Memory of its own that it has in RAM: not pages of files, which the system drops when it needs room.
     ///
     /// - Throws: when it has ended.
-    var residentKibibytes: Int {
+    var ownKibibytes: Int {
         get throws {
             let status = try String(contentsOfFile: "/proc/\(id)/status", encoding: .utf8)
-            let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
+            let line = status.split(separator: "\n").first { $0.hasPrefix("RssAnon:") }
             guard let count = line?.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else {
                 throw StoryError("the process \(id) has no memory")
             }

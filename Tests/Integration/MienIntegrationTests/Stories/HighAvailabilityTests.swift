@@ -152,8 +152,8 @@ extension Integration {
         }
 
         /// Of each coordinator, then of each worker.
-        private static func residentMebibytes(_ cluster: SharedCluster) throws -> [Int] {
-            try cluster.nodes.map { try #require($0.process).residentKibibytes / 1024 }
+        private static func ownMebibytes(_ cluster: SharedCluster) throws -> [Int] {
+            try cluster.nodes.map { try #require($0.process).ownKibibytes / 1024 }
         }
 
         private func create(_ name: String, _ client: MienClient) async throws(MienClientError) {
@@ -267,12 +267,12 @@ extension Integration {
                 }
                 var mayBeDone = false
                 let writer = try await underLoad(cluster, faces, "etcd has no quorum") {
-                    let before = try Self.residentMebibytes(cluster)
+                    let before = try Self.ownMebibytes(cluster)
                     cluster.etcd.members[1]?.freeze()
                     try await Task.sleep(for: .seconds(Self.storeAbsence))
-                    let after = try Self.residentMebibytes(cluster)
+                    let after = try Self.ownMebibytes(cluster)
                     print(
-                        "high availability: MiB of coordinators and workers in memory before the store was away "
+                        "high availability: MiB of coordinators' and workers' own memory before the store was away "
                             + "\(before), after \(Self.storeAbsence) s \(after)"
                     )
                     let failure = await #expect(throws: MienClientError.self) {

@@ -20,7 +20,7 @@ extension Integration {
                     CollectionOptions(name: "people", dimension: 64, embeddingModel: "m", shardCount: 1)
                 )
                 let process = try #require(cluster.coordinator.process)
-                let residentBefore = try process.residentKibibytes
+                let memoryBefore = try process.ownKibibytes
                 let port = cluster.address.port
 
                 var garbage = SeededRandom(seed: SeededRandom.storySeed("hostile connections"))
@@ -46,7 +46,7 @@ extension Integration {
                 try await servesBesideSilentPeers(count: 200, port: port, client)
                 try await isServed(client)
                 #expect(process.status == nil, "the coordinator runs on")
-                let grown = try process.residentKibibytes - residentBefore
+                let grown = try process.ownKibibytes - memoryBefore
                 #expect(grown < 64 << 10, "the coordinator grew by \(grown) KiB")
                 await client.close()
             }
@@ -68,7 +68,7 @@ extension Integration {
                 calm.ask()
                 await searching
                 let before = await searcher.takeTally()
-                let residentBefore = try process.residentKibibytes
+                let memoryBefore = try process.ownKibibytes
 
                 async let searchingOn: Void = searcher.searching(until: flood)
                 let half = Array(WireFrame.hello.bytes.prefix(20))
@@ -87,7 +87,7 @@ extension Integration {
                     _ = try await newcomer.collections()
                     await newcomer.close()
                     try await Task.sleep(for: .seconds(1))
-                    grown = max(grown, try process.residentKibibytes - residentBefore)
+                    grown = max(grown, try process.ownKibibytes - memoryBefore)
                     for socket in sockets { socket.close() }
                 }
                 flood.ask()
@@ -128,7 +128,7 @@ extension Integration {
                 let before = await searcher.takeTally()
 
                 async let searchingOn: Void = searcher.searching(until: flood)
-                let (countBefore, residentBefore) = (try await openCount(), try process.residentKibibytes)
+                let (countBefore, memoryBefore) = (try await openCount(), try process.ownKibibytes)
                 // A node gives each five seconds, and takes 256 at a time, 1024 of those who came within a second:
                 // those who came first give way.
                 let allCame = FaceWriter.Pause()
@@ -139,7 +139,7 @@ extension Integration {
                 var (openedCount, grown) = (0, 0)
                 func look() async throws {
                     openedCount = max(openedCount, try await openCount() - countBefore)
-                    grown = max(grown, try process.residentKibibytes - residentBefore)
+                    grown = max(grown, try process.ownKibibytes - memoryBefore)
                     try await Task.sleep(for: .milliseconds(50))
                 }
                 while !allCame.isAsked { try await look() }
