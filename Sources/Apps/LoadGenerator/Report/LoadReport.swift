@@ -260,7 +260,7 @@ package struct LoadReport: Sendable, Equatable, Codable {
     package var all: CallFigures { totals.values.reduce(into: CallFigures()) { $0.add($1) } }
 
     /// What is known of the answers, the worst first.
-    package enum Verdict: Sendable, CaseIterable {
+    package enum Verdict: Sendable {
         /// Something that is not so was seen.
         case untrue
         /// There were no answers, or none to a search though some were made: nothing is known.
