@@ -95,6 +95,15 @@ package enum NodeServer {
         )
     }
 
+    /// Settles how many event loops there are in a process that is a whole cluster: to be called once, before anything
+    /// else in it uses them.
+    ///
+    /// Half the cores: the search threads want the others, and the fewer loops there are, the more often coordinator
+    /// and worker share one and need not wake each other.
+    package static func settleDevLoops() {
+        NIOSingletons.groupLoopCountSuggestion = max(1, System.coreCount / 2)
+    }
+
     /// Serves as one coordinator and its workers, which speak over loopback TCP as separate processes would.
     ///
     /// - Throws: ``NodeStartError``, or `WorkerError` when a worker must not go on.
@@ -102,23 +111,8 @@ package enum NodeServer {
         _ configuration: DevConfiguration,
         whenReady: @escaping @Sendable (Readiness) -> Void
     ) async throws {
-        // Half the cores: the search threads want the others, and the fewer loops there are, the more often coordinator
-        // and worker share one and need not wake each other.
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, System.coreCount / 2))
-        do {
-            try await run(configuration, on: group, whenReady: whenReady)
-        } catch {
-            try? await group.shutdownGracefully()
-            throw error
-        }
-        try? await group.shutdownGracefully()
-    }
-
-    private static func run(
-        _ configuration: DevConfiguration,
-        on group: any EventLoopGroup,
-        whenReady: @escaping @Sendable (Readiness) -> Void
-    ) async throws {
+        // Never shut down: the HTTP server of the admin endpoint uses its loop for a moment after it has ended.
+        let group = MultiThreadedEventLoopGroup.singleton
         CoreFiles.forbid()
         CutFileWatch.begin()
         StartInterruption.begin()

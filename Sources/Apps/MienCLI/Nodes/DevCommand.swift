@@ -27,6 +27,7 @@ struct DevCommand: NodeCommand {
         try await NodeOptions.run { () throws(NodeConfigurationError) in
             try DevConfiguration(from: sources)
         } _: {
+            NodeServer.settleDevLoops()
             try await NodeServer.run($0) { console.line(NodeOptions.text($0)) }
         }
     }
