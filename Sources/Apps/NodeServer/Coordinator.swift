@@ -123,6 +123,7 @@ final class Coordinator: Service {
             options: ControllerOptions(
                 silenceLimit: configuration.workerTimeout,
                 replacementTime: configuration.replaceAfter,
+                repairTime: configuration.repairAfter,
                 balancingTime: configuration.rebalanceAfter,
                 loadWindow: configuration.loadWindow,
                 shardFaceLimit: UInt64(configuration.splitAbove),

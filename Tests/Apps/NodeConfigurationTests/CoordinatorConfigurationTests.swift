@@ -11,7 +11,7 @@ struct CoordinatorConfigurationTests {
                 "coordinator.slow_search": "20ms",
                 "coordinator.worker_timeout": "3s", "coordinator.replace_after": "2h",
                 "coordinator.rebalance_after": "3h", "coordinator.split_above": "2000000",
-                "coordinator.load_window": "30m",
+                "coordinator.load_window": "30m", "coordinator.repair_after": "4h",
                 "coordinator.default_deadline": "700ms", "coordinator.reserve_memory": "none",
                 "coordinator.training.min_faces": "2000", "coordinator.training.sample": "3000",
                 "coordinator.training.lists": "64", "log.level": "debug", "log.format": "json",
@@ -26,6 +26,7 @@ struct CoordinatorConfigurationTests {
         #expect(coordinator.slowSearch == .milliseconds(20))
         #expect(coordinator.workerTimeout == .seconds(3))
         #expect(coordinator.replaceAfter == .seconds(7200))
+        #expect(coordinator.repairAfter == .seconds(14_400))
         #expect(coordinator.rebalanceAfter == .seconds(10_800))
         #expect(coordinator.loadWindow == .seconds(1800))
         #expect(coordinator.splitAbove == 2_000_000)

@@ -42,6 +42,8 @@ final class ControlCluster: Sendable {
     private let running: Task<Void, Never>
 
     var address: NodeAddress { server.address }
+    /// The group of the first shard of any collection.
+    var firstGroup: ReplicaGroup? { controller.shardMap.placements.values.first?.first?.group }
 
     private struct Dispatch: RequestHandler {
         let handler: ControlHandler

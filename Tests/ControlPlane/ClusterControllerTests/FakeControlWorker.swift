@@ -301,3 +301,19 @@ extension FakeControlWorker: RequestHandler {
         }
     }
 }
+
+/// What readings of replicas without faces find.
+extension ReplicaVerified {
+    static let soundReading = ReplicaVerified(
+        sequence: 0,
+        faceCount: 0,
+        slices: [UInt128](repeating: 0, count: ReplicaVerified.sliceCount),
+        damage: nil
+    )
+    static let damagedReading = ReplicaVerified(
+        sequence: 0,
+        faceCount: 0,
+        slices: [],
+        damage: "A checksum is wrong."
+    )
+}

@@ -7,34 +7,17 @@ import WireTransport
 
 /// Replicas that are replaced because a verification found that they are not good.
 struct ReplicaRepairTests {
-    private static let sound = ReplicaVerified(
-        sequence: 0,
-        faceCount: 0,
-        slices: [UInt128](repeating: 0, count: ReplicaVerified.sliceCount),
-        damage: nil
-    )
-    private static let damaged = ReplicaVerified(
-        sequence: 0,
-        faceCount: 0,
-        slices: [],
-        damage: "A checksum is wrong."
-    )
-
-    private func group(_ cluster: ControlCluster) -> ReplicaGroup? {
-        cluster.controller.shardMap.placements.values.first?.first?.group
-    }
-
     /// The primary's worker, whose replica is sound, and the other's, whose replica is damaged.
     private func withTwoCopies(
         _ body: (ControlCluster, _ good: FakeControlWorker, _ other: FakeControlWorker) async throws -> Void
     ) async throws {
         try await withCluster(workers: 2) { _, cluster, workers in
             try await cluster.create("people", shards: 1, replicationFactor: 2, deadline: .seconds(60))
-            let primary = try #require(group(cluster)?.primary)
+            let primary = try #require(cluster.firstGroup?.primary)
             let good = try #require(workers.first { $0.id == primary })
             let other = try #require(workers.first { $0.id != primary })
-            good.state.withLock { $0.reading = Self.sound }
-            other.state.withLock { $0.reading = Self.damaged }
+            good.state.withLock { $0.reading = .soundReading }
+            other.state.withLock { $0.reading = .damagedReading }
             try await body(cluster, good, other)
         }
     }
@@ -49,7 +32,7 @@ struct ReplicaRepairTests {
             let replicas = try await repair(cluster)
             let replica = try #require(replicas.first { $0.worker == other.id })
             #expect(replica.finding == .damaged && replica.isReplaced)
-            #expect(group(cluster)?.inSync == [good.id])
+            #expect(cluster.firstGroup?.inSync == [good.id])
         }
     }
 
@@ -58,11 +41,11 @@ struct ReplicaRepairTests {
         try await withTwoCopies { cluster, good, other in
             let repaired = try await repair(cluster)
             #expect(repaired.first { $0.worker == other.id }?.isReplaced == true)
-            try await eventually("another copy has begun") { group(cluster)?.learners == [other.id] }
-            var ahead = Self.sound
+            try await eventually("another copy has begun") { cluster.firstGroup?.learners == [other.id] }
+            var ahead = ReplicaVerified.soundReading
             ahead.sequence = 41
             good.state.withLock { [ahead] in $0.reading = ahead }
-            other.state.withLock { $0.reading = Self.sound }
+            other.state.withLock { $0.reading = .soundReading }
             let request = VerifyShard(collection: "people", shardIndex: 0, repairs: false)
             let replicas = try await cluster.client.call(request, deadline: .after(.seconds(120))).replicas
             #expect(replicas.first { $0.worker == good.id }?.finding == .sound, "\(replicas)")
@@ -74,7 +57,7 @@ struct ReplicaRepairTests {
     /// Orders for the same worker go by the same connection.
     @Test func aThirdReadingOfAWorkersReplicasIsRefusedAndMadeLater() async throws {
         try await withTwoCopies { cluster, good, other in
-            other.state.withLock { $0.reading = Self.sound }
+            other.state.withLock { $0.reading = .soundReading }
             for worker in [good, other] { worker.state.withLock { $0.holdsReadings = true } }
             let request = VerifyShard(collection: "people", shardIndex: 0, repairs: false)
             let begun = (0..<2).map { _ in
@@ -103,7 +86,7 @@ struct ReplicaRepairTests {
     @Test func aWorkerThatReadsOthersIsAskedAgain() async throws {
         try await withTwoCopies { cluster, _, other in
             other.state.withLock { state in
-                state.reading = Self.sound
+                state.reading = .soundReading
                 state.refusal = { request in
                     guard case .verifyReplica = request else { return nil }
                     return WireStatus(.overloaded, "Others are being read.", retryAfterMilliseconds: 100)
@@ -128,15 +111,15 @@ struct ReplicaRepairTests {
                 [good, other].allSatisfy { worker in worker.state.withLock(\.readingCount) == 1 }
             }
             good.state.withLock { $0.isSilent = true }
-            try await eventually("the other leads") { group(cluster)?.primary == other.id }
-            #expect(group(cluster)?.inSync == [good.id, other.id].sorted())
+            try await eventually("the other leads") { cluster.firstGroup?.primary == other.id }
+            #expect(cluster.firstGroup?.inSync == [good.id, other.id].sorted())
             other.state.withLock { $0.holdsReadings = false }
             let replicas = try await verification.value
             let replica = try #require(replicas.first { $0.worker == other.id })
             #expect(replica.finding == .damaged && !replica.isReplaced)
             #expect(replica.detail?.contains("It was not replaced") == true, "\(replica)")
-            #expect(group(cluster)?.primary == other.id)
-            #expect(group(cluster)?.inSync == [good.id, other.id].sorted())
+            #expect(cluster.firstGroup?.primary == other.id)
+            #expect(cluster.firstGroup?.inSync == [good.id, other.id].sorted())
         }
     }
 }

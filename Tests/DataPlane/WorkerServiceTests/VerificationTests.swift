@@ -117,6 +117,9 @@ struct VerificationTests {
             try await found("damaged", 1, in: metrics)
             try await found("sound", 1, in: metrics)
             #expect(try await harness.refusal(test.search(test.ids(1, in: 1), in: 1)).code == .corruptPartition)
+            // Whoever asks for a reading is told at once.
+            let reading = try await harness.call(VerifyReplica(shard: test.shard(1)))
+            #expect(reading.damage?.contains("must be rebuilt") == true, "\(reading)")
             let ids = test.ids(1)
             #expect(try await harness.call(test.search(ids)).matches.map { $0.first?.faceID } == ids)
         }

@@ -142,6 +142,9 @@ import WorkerService
                 #expect(search.code == .corruptPartition && search.message.contains("another shard's"), "\(search)")
                 let write = try await harness.refusal(test.enrol(id, in: index))
                 #expect(write.code == .corruptPartition, "\(write)")
+                // It is not said to be damaged: nobody puts a copy in the place of what may be another's only one.
+                let reading = try await harness.refusal(VerifyReplica(shard: test.shard(index)))
+                #expect(reading.code == .corruptPartition && reading.message.contains("another shard's"), "\(reading)")
             }
         }
         try swapPartitions(in: folder)

@@ -19,6 +19,7 @@ struct VerifyCommand: ConsoleCommand {
             is catching up is read, and compared where it stands as the others do: 'mien operations' tells how far it \
             is.
 
+            A damaged replica is made anew by itself after coordinator.repair_after, if another one is sound.
             With --repair such a replica is replaced by a copy of a good one. Until the copy is there writes of that
             shard wait if too few copies are left. Where as many replicas hold one thing as another, and the primary
             is none of them, nobody can tell which is right, and none is replaced. Ends with 1 unless every replica

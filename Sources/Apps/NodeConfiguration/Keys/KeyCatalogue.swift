@@ -27,6 +27,7 @@ enum KeyCatalogue {
     static let coordinatorData = Key.path("coordinator.data", default: "data/coordinator")
     static let workerTimeout = Key.duration("coordinator.worker_timeout", default: 1500, in: 200...600_000)
     static let replaceAfter = Key.duration("coordinator.replace_after", default: 600_000, in: 0...604_800_000)
+    static let repairAfter = Key.duration("coordinator.repair_after", default: 60000, in: 0...604_800_000)
     static let rebalanceAfter = Key.duration("coordinator.rebalance_after", default: 0, in: 0...604_800_000)
     static let loadWindow = Key.duration("coordinator.load_window", default: 21_600_000, in: 0...604_800_000)
     static let splitAbove = Key.count("coordinator.split_above", default: 0, in: 0...1_000_000_000)
@@ -104,7 +105,8 @@ enum KeyCatalogue {
         .init(etcdPasswordFile), .init(etcdTrustRoots), .init(etcdCertificate), .init(etcdPrivateKey),
     ]
     static let coordinatorTuning: [AnyConfigurationKey] = [
-        .init(workerTimeout), .init(replaceAfter), .init(rebalanceAfter), .init(loadWindow), .init(splitAbove),
+        .init(workerTimeout), .init(replaceAfter), .init(repairAfter), .init(rebalanceAfter), .init(loadWindow),
+        .init(splitAbove),
         .init(copiesPerWorker), .init(spareDisk), .init(reservedMemory), .init(defaultDeadline),
         .init(trainingMinFaces), .init(trainingSample), .init(trainingLists), .init(trainingGrowth),
         .init(coordinatorSlowSearch), .init(archivePlace), .init(archiveInterval),

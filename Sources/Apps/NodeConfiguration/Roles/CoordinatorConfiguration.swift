@@ -14,6 +14,8 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
     package var workerTimeout: Duration
     /// How long it may be silent before its replicas are made anew elsewhere; zero for never.
     package var replaceAfter: Duration
+    /// How long a damaged replica must have been out of service before it is made anew; zero for never.
+    package var repairAfter: Duration
     /// How long workers must have been uneven before replicas are moved without being asked; zero for never.
     package var rebalanceAfter: Duration
     /// Time over which what searches of a shard compare is averaged; zero to level workers by bytes alone.
@@ -83,6 +85,7 @@ package struct CoordinatorConfiguration: Sendable, Equatable {
         self.data = data
         workerTimeout = configuration.value(KeyCatalogue.workerTimeout)
         replaceAfter = configuration.value(KeyCatalogue.replaceAfter)
+        repairAfter = configuration.value(KeyCatalogue.repairAfter)
         rebalanceAfter = configuration.value(KeyCatalogue.rebalanceAfter)
         loadWindow = configuration.value(KeyCatalogue.loadWindow)
         splitAbove = configuration.value(KeyCatalogue.splitAbove)

@@ -9,9 +9,10 @@ extension ClusterController {
     /// Tells of the cluster as this coordinator sees it. Reads memory only.
     package func collect(into samples: inout MetricSamples) {
         let now = now
-        let (view, membership, silences, ledger, rivals) = state.withLock {
-            ($0.view(now: now), $0.membership, $0.silences, $0.operations, $0.rivals)
+        let (view, membership, silences, ledger, rivals, repairCount) = state.withLock {
+            ($0.view(now: now), $0.membership, $0.silences, $0.operations, $0.rivals, $0.repairCount)
         }
+        samples.add(MetricCatalogue.replicasRepaired, value: Double(repairCount))
         samples.add(MetricCatalogue.refusingWorkers, value: Double(rivals.addresses.count))
         samples.add(MetricCatalogue.controller, value: isController ? 1 : 0)
         samples.add(MetricCatalogue.metadataProblem, value: storeProblem == nil ? 0 : 1)

@@ -14,8 +14,6 @@ import WireTransport
 /// mark goes when all that should be there has been read again and is the same. A restoration that was cut off is begun
 /// again under the name of its backup, or ended by deleting the collection.
 extension ClusterController {
-    /// Longest time that the reading of one replica may take when the caller names none.
-    private static let verificationTimeout = Duration.seconds(3600)
     private static let readingsAtOnce = 4
 
     /// Makes the collection, or goes on with the one that was made so.
@@ -143,7 +141,7 @@ extension ClusterController {
     ) async throws(WireStatus) {
         let id = record.collection.id
         let known = record.restored
-        let timeout = deadline.isNone ? Self.verificationTimeout : deadline.remaining * 0.9
+        let timeout = deadline.isNone ? Self.readingTimeout : deadline.remaining * 0.9
         do throws(WireStatus) {
             try await compare(record, with: request, timeout: timeout)
         } catch {

@@ -8,7 +8,7 @@ import WireTransport
 
 extension ClusterController {
     /// Longest time that the reading of one replica may take when the caller names none.
-    private static let verificationTimeout = Duration.seconds(3600)
+    static let readingTimeout = Duration.seconds(3600)
     /// Longest wait for an entry at which replicas that were read while they were written to can be compared. A primary
     /// orders one when it has been read.
     private static let meetingTimeout = Duration.seconds(90)
@@ -16,10 +16,33 @@ extension ClusterController {
     /// Has every replica of a shard read all of itself, compares them, and, when told to, replaces those that are not
     /// good.
     func verify(_ request: VerifyShard, deadline: WireDeadline) async throws(WireStatus) -> ShardVerified {
+        let replicas = try await verify(
+            Self.shard(request.collection, request.shardIndex, in: currentView),
+            repairing: request.repairs ? Repairing(findings: [.damaged, .different], asController: false) : nil,
+            timeout: deadline.isNone ? Self.readingTimeout : deadline.remaining * 0.95
+        )
+        return ShardVerified(replicas: replicas)
+    }
+
+    /// Which replicas make way for copies of good ones.
+    struct Repairing {
+        /// What was found of them.
+        var findings: Set<ShardVerified.Finding>
+        /// On these workers only; nil for all.
+        var workers: Set<NodeID>?
+        /// Whether only the coordinator with the lease may do it.
+        var asController: Bool
+    }
+
+    /// - Parameter timeout: longest time that the reading of one replica may take.
+    /// - Returns: what was found of each replica, and whether it has left the group.
+    func verify(
+        _ shard: ShardID,
+        repairing: Repairing?,
+        timeout: Duration
+    ) async throws(WireStatus) -> [ShardVerified.Replica] {
         let view = currentView
-        let shard = try Self.shard(request.collection, request.shardIndex, in: view)
-        guard let placement = view.metadata.placement(of: shard) else { throw Self.notFound(request.collection) }
-        let timeout = deadline.isNone ? Self.verificationTimeout : deadline.remaining * 0.95
+        guard let placement = view.metadata.placement(of: shard) else { throw Self.deletedMeanwhile }
         let group = placement.group
         if let full = self.readings.take(at: group.members) { throw Self.readsEnough(full) }
         let readings = await withTaskGroup(of: Reading.self) { tasks in
@@ -54,10 +77,17 @@ extension ClusterController {
             if verdict == .notCompared, learners.contains(member) {
                 replica.detail = "It is catching up: 'mien operations' tells how far, verify it again when it has."
             }
-            if request.repairs, replica.finding == .damaged || replica.finding == .different {
+            if let repairing, repairing.findings.contains(replica.finding),
+                repairing.workers?.contains(member) ?? true
+            {
                 let good = group.inSync.filter { verdicts[$0] == .sound && $0 != member }
                 do throws(WireStatus) {
-                    try await replaceReplica(of: placement.shard, on: member, good: good)
+                    try await replaceReplica(
+                        of: placement.shard,
+                        on: member,
+                        good: good,
+                        asController: repairing.asController
+                    )
                     replica.isReplaced = true
                 } catch {
                     replica.detail = [replica.detail, "It was not replaced: \(error.message)"]
@@ -66,13 +96,15 @@ extension ClusterController {
             }
             replicas.append(replica)
         }
-        return ShardVerified(replicas: replicas)
+        return replicas
     }
 
     private struct Reading {
         var member: NodeID
         var result: Result<ReplicaVerified, WireStatus>
     }
+
+    private static let deletedMeanwhile = WireStatus(.notFound, "The collection was deleted meanwhile.")
 
     private static func readsEnough(_ worker: NodeID) -> WireStatus {
         WireStatus(
@@ -168,12 +200,17 @@ extension ClusterController {
 
     /// Takes a replica out of its group. Its worker is then told to remove it, and when it reports that it has, a
     /// replica that begins with nothing takes its place, there or elsewhere.
-    private func replaceReplica(of shard: ShardID, on worker: NodeID, good: [NodeID]) async throws(WireStatus) {
+    private func replaceReplica(
+        of shard: ShardID,
+        on worker: NodeID,
+        good: [NodeID],
+        asController: Bool
+    ) async throws(WireStatus) {
         guard !good.isEmpty else {
             throw WireStatus(.unavailable, "No other replica in sync is known to be good.")
         }
         var refusal: WireStatus?
-        try await change(shard.collection, asController: false) { record in
+        try await change(shard.collection, asController: asController) { record in
             refusal = nil
             guard let index = record.index(of: shard) else { return }
             let group = record.placements[index].group
@@ -196,7 +233,7 @@ extension ClusterController {
         }
         if let refusal { throw refusal }
         guard state.withLock({ $0.records.metadata.placement(of: shard) }) != nil else {
-            throw WireStatus(.notFound, "The collection was deleted meanwhile.")
+            throw Self.deletedMeanwhile
         }
         logger.warning(
             "a replica that is not good is replaced by a copy",

@@ -10,9 +10,9 @@ extension ClusterController {
     /// Compares the agreed with the reported and marks the actions that begin now as under way.
     func beginActions() -> [ReconcileAction] {
         let now = now
-        let (view, trainings, ledger, balance) = state.withLock { state in
+        let (view, trainings, ledger, balance, repairs) = state.withLock { state in
             state.observe(limits: options.operations, now: now)
-            return (state.view(now: now), state.trainings, state.operations, state.balance)
+            return (state.view(now: now), state.trainings, state.operations, state.balance, state.repairs)
         }
         if let archive {
             let awaited = Succession.awaitingArchive(in: view)
@@ -65,6 +65,7 @@ extension ClusterController {
             if let action { plan.actions.append(action) }
         }
         plan.actions += RolloutPlanner.abandonments(in: view)
+        plan.problems += repairs.exhaustedWorkers.sorted().map { .repeatedDamage(worker: $0) }
         let problems = Set(plan.problems.map(\.topic))
         let (actions, news, begunAnew) = state.withLock { state in
             let news = plan.problems.filter { !state.problems.contains($0.topic) }

@@ -24,6 +24,9 @@ package final class ClusterController: Sendable {
         var operations = OperationLedger()
         var silences = SilenceLedger()
         var balance: BalanceLedger
+        var repairs: RepairLedger
+        /// Replicas that made way for copies without being asked, since the start.
+        var repairCount = 0
         var searchLoad: SearchLoadLedger
         var problems: Set<ReconcileProblem> = []
         var olderRecords: OlderRecords
@@ -151,6 +154,7 @@ package final class ClusterController: Sendable {
                 reports: ReportBook(overlap: options.silenceLimit),
                 actions: ActionLedger(limits: options.actions),
                 balance: BalanceLedger(patience: options.balancingTime),
+                repairs: RepairLedger(patience: options.repairTime),
                 searchLoad: SearchLoadLedger(window: options.loadWindow),
                 // Nobody else changes the records of an exclusive store.
                 olderRecords: OlderRecords(patience: store.isExclusive ? .zero : .seconds(3)),
@@ -178,6 +182,7 @@ package final class ClusterController: Sendable {
             group.addTask { await self.tick() }
             group.addTask { await self.tryStoreAgain() }
             group.addTask { await self.callSilentWorkers() }
+            group.addTask { await self.repairDamagedReplicas() }
             group.addTask { await self.competeForLease(at: address) }
             var wasController = false
             while !Task.isCancelled {

@@ -9,6 +9,8 @@ package struct ControllerOptions: Sendable {
     package var silenceLimit: Duration
     /// The replicas of a worker that has not been heard of for so long are made anew elsewhere; zero for never.
     package var replacementTime: Duration
+    /// A damaged replica that has been out of service for so long is made anew without being asked; zero for never.
+    package var repairTime: Duration
     /// Workers that have been uneven for so long are levelled without being asked; zero for never.
     package var balancingTime: Duration
     /// Time over which the load of shards is averaged; zero for balance by bytes alone.
@@ -47,6 +49,7 @@ package struct ControllerOptions: Sendable {
     package init(
         silenceLimit: Duration = .milliseconds(1500),
         replacementTime: Duration = ControllerOptions.defaultReplacementTime,
+        repairTime: Duration = .seconds(60),
         balancingTime: Duration = .zero,
         loadWindow: Duration = .seconds(6 * 3600),
         shardFaceLimit: UInt64 = 0,
@@ -67,6 +70,7 @@ package struct ControllerOptions: Sendable {
     ) {
         self.silenceLimit = silenceLimit
         self.replacementTime = replacementTime
+        self.repairTime = repairTime
         self.balancingTime = balancingTime
         self.loadWindow = loadWindow
         self.shardFaceLimit = shardFaceLimit

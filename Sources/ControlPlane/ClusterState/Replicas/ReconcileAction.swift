@@ -136,6 +136,9 @@ package enum ReconcileProblem: Hashable, Sendable {
     case differentReplicas(ShardID)
     /// The replica is out of service on its worker.
     case failedReplica(ShardID, worker: NodeID)
+    /// As many damaged replicas of the worker were made anew as are without being asked, and another one is out of
+    /// service.
+    case repeatedDamage(worker: NodeID)
     /// The metadata store holds an older record of the shard's group than its workers go by.
     case olderRecord(ShardID)
     /// The shard lacks a replica, and no worker that may have one has so much room on its disk.
@@ -165,7 +168,9 @@ package enum ReconcileProblem: Hashable, Sendable {
         case .stalledNewcomer(let shard, let worker, _): .stalledNewcomer(shard, worker: worker, reason: "")
         case .stalledOperation(let operation, _): .stalledOperation(operation, reason: "")
         case .stalledRollout(let operation, _): .stalledRollout(operation, reason: "")
-        case .lostReplica, .unnamedReplica, .leftReplica, .differentReplicas, .failedReplica, .olderRecord: self
+        case .lostReplica, .unnamedReplica, .leftReplica, .differentReplicas, .failedReplica, .repeatedDamage,
+            .olderRecord:
+            self
         }
     }
 }
@@ -187,7 +192,13 @@ extension ReconcileProblem: CustomStringConvertible {
             "The replicas of shard \(shard) do not hold the same. 'mien verify' tells which of them is good, and with "
                 + "--repair makes the others anew."
         case .failedReplica(let shard, let worker):
-            "Shard \(shard) is out of service on worker \(worker): the worker's log says why."
+            "Shard \(shard) is out of service on worker \(worker): the worker's log says why. If it is damaged and "
+                + "another copy is sound, it is made anew after coordinator.repair_after, or at once by 'mien verify "
+                + "--repair'."
+        case .repeatedDamage(let worker):
+            "Worker \(worker) has replicas out of service again, after \(RepairLedger.limit) that were damaged were "
+                + "made anew within a day: its disk or memory may be failing, and no more are made anew by themselves. "
+                + "'mien decommission' moves what is good elsewhere; 'mien verify --repair' makes anew what is damaged."
         case .olderRecord(let shard):
             "Workers go by a newer record of shard \(shard) than the metadata store holds; was the store put back to "
                 + "an earlier state? The shard is left as it is: nothing moves, and no other replica takes over. Put "

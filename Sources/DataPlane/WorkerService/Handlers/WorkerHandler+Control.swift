@@ -45,7 +45,9 @@ extension WorkerHandler {
     /// Reads all of the replica on a thread of its own, or joins whoever waits for that.
     func verify(_ request: VerifyReplica, _ call: ServerCall) {
         refusing(call) { () throws(WireStatus) in
-            try readings.read(try replicas.replica(request.shard), for: call)
+            let replica = try replicas.replica(request.shard)
+            if let finding = replica.knownDamage { return call.reply(finding) }
+            try readings.read(replica, for: call)
         }
     }
 

@@ -121,6 +121,7 @@ extension Replica {
             state.collectionName = identity.collection.name
             // What a reader met as it left the session before this one is settled by having opened again.
             state.readError = nil
+            state.damage = nil
             self.isFenced.store(state.isStopping, ordering: .releasing)
             state.phase = .serving(partition)
             state.isWarming = true
@@ -415,6 +416,7 @@ extension Replica {
         let (refused, cut, copy, isSucceeded) = monitor.withLock(waking: .all) { state in
             state.hold = nil
             state.end = nil
+            state.damage = error.flatMap { $0.isCorruption ? $0 : nil }
             defer {
                 state.cut = nil
                 // What is opened again may take it yet. Where nothing follows, whoever sent it would wait for ever.
@@ -464,7 +466,10 @@ extension Replica {
             "replica cannot be opened; trying on",
             metadata: logMetadata(error)
         )
-        monitor.withLock(waking: .all) { $0.phase = .failed(Refusal.failed(self.shard, error)) }
+        monitor.withLock(waking: .all) { state in
+            state.phase = .failed(Refusal.failed(self.shard, error))
+            state.damage = error.isCorruption ? error : nil
+        }
         options.reportChanged()
     }
 

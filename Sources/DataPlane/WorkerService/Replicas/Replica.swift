@@ -38,6 +38,8 @@ final class Replica: Sendable {
         var pace = SearchPace()
         /// An error met by a reader, for the lane to act on.
         var readError: PartitionError?
+        /// Wrong bytes in the partition, for which it is out of service.
+        var damage: PartitionError?
         /// As last heard; nil before that.
         var group: ReplicaGroup?
         /// Since when it goes by that group, by ``ReplicationClock``.

@@ -46,6 +46,14 @@ extension Replica {
         try read(.local) { (partition, _) throws(PartitionError) in partition.committedSequence }
     }
 
+    /// What a reading would find, where the replica is out of service for that; nil where it has to be read, or cannot
+    /// be for another reason: no disk, another shard's partition, one of a later format.
+    var knownDamage: ReplicaVerified? { monitor.withLock(\.damage).map(Self.finding) }
+
+    private static func finding(_ damage: PartitionError) -> ReplicaVerified {
+        ReplicaVerified(sequence: 0, faceCount: 0, slices: [], damage: String("\(damage)".prefix(1000)))
+    }
+
     /// Reads and verifies all of the partition; damage takes the replica out of service.
     ///
     /// - Throws: `overloaded` when it was in the way of address space that the partition needs soon.
@@ -80,12 +88,7 @@ extension Replica {
             )
         } catch {
             guard let found, found.isCorruption else { throw error }
-            return ReplicaVerified(
-                sequence: 0,
-                faceCount: 0,
-                slices: [],
-                damage: String("\(found)".prefix(1000))
-            )
+            return Self.finding(found)
         }
     }
 }

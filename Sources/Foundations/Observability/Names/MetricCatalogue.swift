@@ -233,6 +233,11 @@ package enum MetricCatalogue {
         [.collection],
         "Writes that a replica which is there is behind its primary, the most of all, as workers last reported them"
     )
+    package static let replicasRepaired = Metric(
+        "mien_replicas_repaired_total",
+        .counter,
+        "Damaged replicas that made way for copies without being asked"
+    )
     package static let operations = Metric(
         "mien_operations",
         .gauge,
@@ -535,7 +540,7 @@ package enum MetricCatalogue {
         replicaSwitches, hedgedReads, deadlyRequests, probes, partialAnswers, missingShards, recallObjective, workers,
         workerSilence, silentWorkers, erasureUnreachable, refusingWorkers, controller, metadataProblem, shards,
         shardsBelowCopies, shardsBelowMinimum, shardsDifferent, shardsOfOlderRecords, shardsWithoutRoom, replicaLag,
-        operations, operationSilence, collectionFaces,
+        replicasRepaired, operations, operationSilence, collectionFaces,
         trainings, shardMapEpoch, archiveBehind, archiveBehindBytes, archiveInterval, archivedBytes, archiveFailures,
         archiveGaps, searchStages, workerSearches, rowsVisited, listsVisited, rowsCompared, recallChecks,
         recallCompared, recallMissed, liveRecall, liveRecallLow, liveRecallHigh, missRatio, queueLength, queueLimit,
