@@ -36,6 +36,8 @@ package enum ReplicaChange: Hashable, Sendable {
         case notReady(NodeID)
         /// The replica that is to leave has not said yet that it knows.
         case unaware(NodeID)
+        /// The worker has a replica of the shard from before, which is to be removed first.
+        case former(NodeID)
         /// The shards that are to take this one's place are being made on the worker.
         case preparing(NodeID)
         /// The archive has not yet everything of the shards that go.

@@ -39,6 +39,9 @@ package struct SimulationCounts: Hashable, Sendable {
     /// Of coordinators.
     package var controllerPauses = 0
     package var wipes = 0
+    /// Replicas that proved damaged, and those that made way for copies.
+    package var damages = 0
+    package var repairs = 0
     package var fills = 0
     /// Orders to remove something that came a second time.
     package var lateOrders = 0
@@ -118,6 +121,8 @@ package struct SimulationCounts: Hashable, Sendable {
         left.pauses += right.pauses
         left.controllerPauses += right.controllerPauses
         left.wipes += right.wipes
+        left.damages += right.damages
+        left.repairs += right.repairs
         left.fills += right.fills
         left.lateOrders += right.lateOrders
         left.leaps += right.leaps
@@ -226,6 +231,7 @@ package struct Simulation: Sendable {
         let simpler: [(inout SimulationSettings) -> Void] = [
             { $0.rollbackInterval = nil }, { $0.wipeInterval = nil }, { $0.operationInterval = nil },
             { $0.pinInterval = nil }, { $0.failureInterval = nil }, { $0.powerCutInterval = nil },
+            { $0.damageInterval = nil },
             { $0.hasTornSteps = false }, { $0.hasCopyParts = false }, { $0.coordinatorDeathInterval = nil },
             { $0.rebalanceTime = .zero },
             { $0.faceLimit = 0 },

@@ -120,6 +120,7 @@ struct Run: ParsableCommand {
             "operations            \(counts.operations), \(counts.operationsDone) done, "
                 + "\(counts.operationsTakenBack) taken back"
         )
+        if counts.damages > 0 { print("damaged replicas        \(counts.damages), made anew \(counts.repairs)") }
         if counts.operationsBegunAlone + counts.pins > 0 {
             print("begun by themselves   \(counts.operationsBegunAlone), pins \(counts.pins)")
         }

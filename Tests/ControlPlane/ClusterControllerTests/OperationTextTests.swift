@@ -3,6 +3,7 @@ import ClusterModel
 import ClusterState
 import FaceModel
 import Testing
+import WireProtocol
 
 /// What people are told of operations is so.
 struct OperationTextTests {
@@ -47,6 +48,64 @@ struct OperationTextTests {
                 + "the replica that leaves does not count any more in shard 0 of collection 'people'. It ends by "
                 + "itself."
         )
+    }
+
+    /// Of three replicas one has come, one has come by a quarter, and one waits.
+    @Test func howFarTheCopyingOfAnOperationIsIsTold() async throws {
+        let metadata = try await metadata()
+        let placement = try #require(metadata.placements.first)
+        var observation = WorkerObservation()
+        observation.replicas[placement.shard] = ReplicaObservation(
+            epoch: placement.epoch,
+            role: .primary,
+            state: .serving,
+            diskByteCount: 400 << 20
+        )
+        let view = ClusterView(
+            metadata: metadata,
+            observations: [placement.primary: observation],
+            liveWorkers: [placement.primary]
+        )
+        let size: UInt64 = ReplicaSize(of: placement, in: view).diskByteCount
+        let states: [OperationStepState] = [.done, .running, .waiting]
+        var operation = Operation(
+            id: OperationID(high: 0, low: 1),
+            kind: .change,
+            created: Timestamp(milliseconds: 1),
+            steps: states.enumerated().map { index, state in
+                let newcomer = NodeID(high: 8, low: UInt64(index))
+                return Operation.Step(shard: placement.shard, change: .add(newcomer), state: state)
+            }
+        )
+        func told() -> OperationDescription {
+            var description = OperationDescription(
+                id: operation.id,
+                kind: .change,
+                state: operation.state,
+                created: operation.created,
+                steps: operation.steps.map { step in
+                    OperationDescription.Step(
+                        collection: "people",
+                        shardIndex: 0,
+                        change: step.change,
+                        state: step.state,
+                        totalByteCount: step.state == .done ? 0 : size
+                    )
+                }
+            )
+            description.steps[1].sentByteCount = size / 4
+            description.addCopying(of: operation, in: view, OperationLedger(), limits: .init(copiesPerWorker: 1))
+            return description
+        }
+        #expect(told().totalByteCount == 3 * size && told().copiedByteCount == size + size / 4)
+        // The primary sends two after each other, and one of them by three quarters.
+        let rate = OperationEstimate.Rates.assumedSendingBytesPerSecond
+        let seconds = 1.75 * Double(size) / rate
+        #expect(abs(Double(told().remainingMilliseconds) / 1000 - seconds) < 0.2 * seconds, "\(told())")
+        operation.state = .paused
+        #expect(told().remainingMilliseconds == 0 && told().totalByteCount == 3 * size, "nobody knows")
+        operation.state = .done
+        #expect(told().totalByteCount == 0)
     }
 
     @Test func whatIsFreeForShardsThatTakeOthersPlaceIsToldAsItIs() async throws {

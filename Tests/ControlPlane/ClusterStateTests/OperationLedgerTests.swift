@@ -321,6 +321,37 @@ struct OperationLedgerTests {
         #expect(second.steps.map(\.state) == [.running])
     }
 
+    /// However busy others are elsewhere.
+    @Test func anOperationThatWaitsForAPausedOneIsNoticed() throws {
+        var world = world()
+        let placement = world.metadata.placements[0]
+        let (shard, from) = (placement.shard, placement.primary)
+        // The drained worker has nothing else.
+        let drained = try #require(placement.group.inSync.first { $0 != from })
+        for other in world.metadata.placements where other.shard != shard && other.group.members.contains(drained) {
+            let rest = other.group.members.filter { $0 != drained } + [workers[4]]
+            let group = ReplicaGroup(epoch: Epoch(2), version: 3, primary: rest[0], inSync: rest, minimumInSync: 1)
+            try set(group, of: other.shard, in: &world)
+            world.replicas[workers[4], default: [:]][other.shard] = 100
+            world.replicas[drained]?[other.shard] = nil
+        }
+        try world.mustBegin(.move(shard, from: from, to: workers[5]))
+        try world.coordinate()
+        let paused = try #require(world.metadata.openOperations.first?.id)
+        world.metadata.operations[paused]!.state = .paused
+        try world.mustBegin(.drain(drained))
+        let waiting = try #require(world.metadata.openOperations.first { $0.id != paused }?.id)
+        let other = try #require(world.metadata.placements.first { $0.group.members.contains(workers[4]) })
+        let target = try #require(workers.first { !other.group.members.contains($0) && $0 != drained })
+        try world.mustBegin(.move(other.shard, from: workers[4], to: target))
+        try world.coordinate()
+        let underWay = world.metadata.openOperations.filter { $0.id != paused && $0.id != waiting }
+        #expect(underWay.flatMap(\.steps).map(\.state) == [.running])
+        var ledger = OperationLedger()
+        for second in 0...60 { ledger.observe(world.view, limits: world.limits, now: .seconds(second)) }
+        #expect(ledger.stalledOperations(now: .seconds(60)) == [waiting])
+    }
+
     @Test func anotherControllerGivesStepsTheirTime() throws {
         let (world, key) = try moving()
         var ledger = OperationLedger()

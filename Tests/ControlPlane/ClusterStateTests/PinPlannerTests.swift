@@ -221,6 +221,37 @@ struct PinPlannerTests {
 
     /// A worker that is away for too long is replaced; when it comes back before it has left, it stays and the one that
     /// came for it leaves.
+    /// One that was damaged has made way, and is on its worker still.
+    @Test func aReplicaComesBackToWhereItIsPinnedOnceTheFormerIsGone() throws {
+        var world = pairedWorld()
+        let placement = world.metadata.placements[0]
+        let (shard, group) = (placement.shard, placement.group)
+        world.metadata.pins[shard] = ShardPin(workers: [workers[0], workers[1]])
+        let expelled = try #require(group.expelling(workers[1], successor: workers[0]))
+        world.metadata.collections[shard.collection]?.placements[0].group = expelled
+        func newcomers(_ view: ClusterView) -> [NodeID] {
+            ReconcilePlanner.plan(view).actions.flatMap { action -> [NodeID] in
+                guard case .regroup(_, let regroupings) = action else { return [] }
+                return regroupings.flatMap { $0.newcomers(in: view.metadata) }
+            }
+        }
+        #expect(newcomers(world.view) == [], "others have room, and have to wait")
+        var unpinned = world.view
+        unpinned.metadata.pins = [:]
+        #expect(newcomers(unpinned) == [workers[2]])
+        // Where the former one does not leave, a pin costs no copy.
+        var ledger = OperationLedger()
+        for second in 0...60 { ledger.observe(world.view, limits: world.limits, now: .seconds(second)) }
+        var shunned = world.view
+        shunned.shunnedWorkers = ledger.shunnedWorkers(now: .seconds(60))
+        #expect(shunned.shunnedWorkers[shard] == [workers[1]] && newcomers(shunned) == [workers[2]])
+        world.replicas[workers[1]]?[shard] = nil
+        #expect(newcomers(world.view) == [workers[1]])
+        // Nor does one without room there.
+        world.freeDisk[workers[1]] = 0
+        #expect(newcomers(world.view) == [workers[2]])
+    }
+
     @Test func aPinNeverCostsACopy() throws {
         var world = pairedWorld()
         let shard = world.metadata.placements[0].shard

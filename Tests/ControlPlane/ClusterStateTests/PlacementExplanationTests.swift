@@ -37,6 +37,28 @@ struct PlacementExplanationTests {
         }
     }
 
+    /// As whoever looks for a place for a replica passes them over.
+    @Test func whoHoldsAFormerReplicaOrHadNoSuccessIsToldSo() {
+        let record = ClusterScript.replicated(1, on: [workers[0], workers[1]])
+        let placement = record.placements[0]
+        var view = OperationWorld(seed: 1, workers: 4, records: [record]).view
+        func found() -> [PlacementExplanation] {
+            workers.map { PlacementExplanation.explain(placement, on: $0, in: view) }
+        }
+        #expect(
+            found()[2] == .notNeeded(replicaCount: 2, turn: 1) && found()[3] == .notNeeded(replicaCount: 2, turn: 2)
+        )
+        let former = view.replica(of: placement.shard, on: workers[0])
+        view.observations[workers[2]]?.replicas[placement.shard] = former
+        #expect(found()[2] == .holdingFormer && found()[2].rule(isPinned: false) == .former)
+        #expect(found()[3] == .notNeeded(replicaCount: 2, turn: 1), "nobody comes before it now")
+        #expect(!found()[2].hasReplica)
+        view.shunnedWorkers[placement.shard] = [workers[3]]
+        #expect(found()[3] == .cameToNothing && found()[3].rule(isPinned: false) == .retry)
+        // One that the worker holds as a member is no former one.
+        #expect(found()[1] == .inSync)
+    }
+
     @Test func aStepThatWaitsForAnotherOfItsShardIsTold() {
         let record = ClusterScript.replicated(1, on: [workers[0], workers[1]])
         let world = OperationWorld(seed: 1, workers: 4, records: [record])

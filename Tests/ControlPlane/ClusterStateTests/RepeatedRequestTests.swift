@@ -109,6 +109,38 @@ struct RepeatedRequestTests {
         #expect(!isUnderWay(from: workers[0], to: workers[3]) && !isUnderWay(from: workers[1], to: nil))
     }
 
+    /// What is under way counts where it will be, so that nothing moves there and back.
+    @Test func aRebalanceBesideAnotherHasNothingMoreToMove() throws {
+        var world = OperationWorld(
+            seed: 7,
+            workers: 2,
+            records: (1...4).map { ClusterScript.replicated($0, on: [ClusterScript.worker(1)], minimum: 1) }
+        )
+        try world.mustBegin(.rebalance)
+        let steps = try #require(world.metadata.openOperations.first?.steps)
+        #expect(steps.count == 2 && steps.allSatisfy { $0.change.newcomer == ClusterScript.worker(2) })
+        #expect(RebalancePlanner.steps(in: world.view).isEmpty)
+        try world.coordinate()
+        #expect(RebalancePlanner.steps(in: world.view).isEmpty, "while some are under way")
+        // One that is taken back counts where it was.
+        let id = try #require(world.metadata.openOperations.first?.id)
+        let isCancelled = world.cancel(id)
+        #expect(isCancelled)
+        let again = RebalancePlanner.steps(in: world.view)
+        #expect(again.count == 2 && again.allSatisfy { $0.change.newcomer == ClusterScript.worker(2) }, "\(again)")
+    }
+
+    @Test func aMoveToWhereAReplicaIsIsRefused() throws {
+        let (world, _) = try world()
+        let placement = world.metadata.placements[0]
+        for target in placement.group.members {
+            #expect(throws: OperationRefusal.self) {
+                try OperationRequest.move(placement.shard, from: placement.primary, to: target)
+                    .operation(OperationID(high: 3, low: 3), in: world.view, now: Timestamp(milliseconds: 1))
+            }
+        }
+    }
+
     /// Since then a worker may have come.
     @Test func levellingIsAlwaysPlannedAnew() throws {
         var (world, _) = try world()

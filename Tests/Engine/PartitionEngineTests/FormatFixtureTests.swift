@@ -7,8 +7,8 @@ import PartitionEngine
 import PartitionStore
 import Testing
 
-/// A partition of every format that there has been, as a program of that time left it: it opens, has what it had, and
-/// answers as it did.
+/// A partition of every format that there has been: it opens, has what it had, and answers as it did. Those of formats
+/// 1 to 5 were written by the program of format 6, without what came later, the others by programs of their time.
 ///
 /// The files are dumps of tables, since LMDB's own pages are not Mien's format. `MIEN_WRITE_GOLDEN=1` writes those that
 /// are missing and never one that is there: a format that has passed cannot be written again.

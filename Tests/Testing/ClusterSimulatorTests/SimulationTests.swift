@@ -156,6 +156,28 @@ struct SimulationTests {
         #expect(counts.operationsBegunAlone > 20 && counts.pins > 20)
     }
 
+    @Test func whatIsDamagedIsMadeAnewOnItsCourse() {
+        var counts = SimulationCounts()
+        for seed in 1...20 {
+            let simulation = Simulation(seed: UInt64(seed), course: SimulationCourse(aim: .damage))
+            let outcome = simulation.run()
+            if let violation = outcome.violation { Issue.record("\(violation); \(simulation.report())") }
+            counts += outcome.counts
+        }
+        #expect(counts.damages > 20 && counts.repairs > 10 && counts.operationsDone > 10)
+    }
+
+    /// The course shows nothing if it is all the same whether anything is mended.
+    @Test func withoutRepairsNothingBecomesWholeOnThatCourse() {
+        let broken = (1...20).count { seed in
+            var simulation = Simulation(seed: UInt64(seed), course: SimulationCourse(aim: .damage))
+            simulation.settings.repairTime = .zero
+            let outcome = simulation.run()
+            return outcome.counts.damages > 0 && outcome.violation?.promise == .liveness
+        }
+        #expect(broken > 10)
+    }
+
     @Test func disksFailAndLosePowerOnTheirCourse() {
         var counts = SimulationCounts()
         // With some in which a copy arrives torn.

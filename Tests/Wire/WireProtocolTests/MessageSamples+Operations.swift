@@ -49,6 +49,9 @@ extension MessageSamples {
         )
         list.operations[0].standstillMilliseconds = 75_000
         list.operations[1].failedTrainingCount = 2
+        list.operations[0].copiedByteCount = 3 << 30
+        list.operations[0].totalByteCount = 16 << 30
+        list.operations[0].remainingMilliseconds = 211_000
         return list
     }()
 }

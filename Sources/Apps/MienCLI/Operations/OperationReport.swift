@@ -12,6 +12,11 @@ enum OperationReport {
         if !operation.steps.isEmpty {
             text += ", \(ended) of \(NumberText.counted(operation.steps.count, "step")) ended"
         }
+        if operation.totalByteCount > 0 {
+            let total = NumberText.bytes(operation.totalByteCount)
+            text += ", \(NumberText.bytes(operation.copiedByteCount)) of \(total) copied"
+        }
+        if let time = operation.remainingTime { text += ", about \(NumberText.duration(time)) left" }
         text += ", begun \(TimeText.text(operation.created))"
         if let end = operation.ended { text += ", ended \(TimeText.text(end))" }
         text += "\n"
@@ -204,6 +209,8 @@ enum OperationReport {
             ("steps", .array(operation.steps.map(json))),
             ("rollout", operation.rollout.map(RolloutReport.json) ?? .null),
             ("standstills", .array(StandstillReport.sentences(operation).map { .string($0) })),
+            ("copied_bytes", .count(operation.copiedByteCount)), ("total_bytes", .count(operation.totalByteCount)),
+            ("seconds_left", operation.remainingTime.map { .number(NumberText.seconds($0)) } ?? .null),
         ])
     }
 

@@ -229,7 +229,9 @@ struct ExplainCommand: ConsoleCommand {
             pinned stays), stays (a replica stays until an operation takes it, or its worker has been away for \
             coordinator.replace_after), drained (such a worker gets none), live (nor one that is silent, or about to \
             stop), pressure (nor one that holds as much memory as it may), disk and memory (a replica has to fit, with \
-            what is on its way), copies (the shard has as many replicas as its collection has copies).
+            what is on its way), former (what it has of the shard from before is removed first), retry (a copy came to \
+            nothing there; for now it comes again only if no other can have it), copies (the shard has as many \
+            replicas as its collection has copies).
             """
     )
 

@@ -192,6 +192,12 @@ public struct OperationInfo: Hashable, Sendable {
     /// Time for which none of its steps has been under way, though it waits for no other's; zero of one that gets on,
     /// from an older coordinator, and in the answer to a change.
     public var standstill: Duration
+    /// Bytes of replicas that it brings, those that have come and all of them, as large as they are now; 0 of one that
+    /// has ended, of a rollout, from an older coordinator, and in the answer to a change.
+    public var copiedByteCount: UInt64
+    public var totalByteCount: UInt64
+    /// Time that the rest is expected to take, at the rate of the last copies; nil where nobody knows.
+    public var remainingTime: Duration?
 
     init(_ description: OperationDescription) {
         id = description.id.description
@@ -206,6 +212,10 @@ public struct OperationInfo: Hashable, Sendable {
         rollout = description.rollout.map(Rollout.init)
         rollout?.failedTrainingCount = Int(description.failedTrainingCount)
         standstill = .milliseconds(Int64(clamping: description.standstillMilliseconds))
+        copiedByteCount = description.copiedByteCount
+        totalByteCount = description.totalByteCount
+        let remaining = description.remainingMilliseconds
+        remainingTime = remaining > 0 ? .milliseconds(Int64(clamping: remaining)) : nil
     }
 }
 

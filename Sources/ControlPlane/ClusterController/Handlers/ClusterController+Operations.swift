@@ -133,6 +133,7 @@ extension ClusterController {
                     rule: explanation.rule(isPinned: pin != nil).rawValue,
                     reason: OperationText.sentence(explanation)
                         + (OperationText.silence(of: worker, explanation, in: view).map { " " + $0 } ?? "")
+                        + (OperationText.failure(of: placement, on: worker, in: view).map { " " + $0 } ?? "")
                         + (placement.group.learners.contains(worker)
                             ? hitch(of: shard, on: worker, in: view).map { " " + $0 } ?? "" : "")
                         + (OperationText.warmth(of: shard, on: worker, in: view).map { " " + $0 } ?? "")
@@ -426,6 +427,7 @@ extension ClusterController {
                 return Self.adding(ledger.progress(of: key), to: description, now: now)
             }
         )
+        description.addCopying(of: operation, in: view, ledger, limits: options.operations)
         if operation.steps.allSatisfy(\.state.hasEnded), description.note == nil {
             let remainder = OperationPlanner.remainder(of: operation, in: view)
             description.note = remainder.map { OperationText.sentence($0, in: view) }
@@ -468,7 +470,8 @@ extension ClusterController {
                 case .preparing(let worker):
                     OperationText.hitch(of: step, on: worker, in: view) { lastFailure(about: $0, on: worker) }
                 case .resting: OperationText.hitch(ofArchiving: step, in: view)
-                case .tooFewInSync, .tooFewThere, .noSuccessor, .unaware, .archiving, .draining, .notReady: nil
+                case .tooFewInSync, .tooFewThere, .noSuccessor, .unaware, .former, .archiving, .draining, .notReady:
+                    nil
                 }
             return hitch.map { "\(sentence) \($0)" } ?? sentence
         }

@@ -43,6 +43,8 @@ package enum OperationText {
                 + "would be there: bring it back, or, if it does not come back, 'mien decommission' it."
         case .noSuccessor(let worker):
             "No other live replica in sync can be the primary instead of that on the \(name(worker, view))."
+        case .former(let worker):
+            "The \(name(worker, view)) removes the replica that it has from before first."
         case .unaware(let worker):
             "The \(name(worker, view)) has not said yet that it knows that its replica leaves."
         case .preparing(let worker): "What takes the shard's place is being made on the \(name(worker, view))."
@@ -288,6 +290,9 @@ package enum OperationText {
                 + "with what is reserved."
         case .shortOfMemory(let held, let limit):
             "It holds \(held >> 20) MiB of the \(limit >> 20) MiB of memory that there may be, and gets no replicas."
+        case .holdingFormer: "It removes what it has of the shard from before first."
+        case .cameToNothing:
+            "A copy came to nothing here a short time ago: for now another comes only if no other worker can have it."
         case .notNeeded(let count, let turn):
             "It could have one; the shard has its \(count) \(count == 1 ? "replica" : "replicas") elsewhere. "
                 + (turn == 1
@@ -302,9 +307,17 @@ package enum OperationText {
         switch explanation {
         case .primary, .inSync, .learner, .leaving, .coming: return "The worker is not heard of."
         case .decommissioned, .draining, .notLive, .stopping, .tooLittleDisk, .tooLittleMemory, .shortOfMemory,
-            .notNeeded:
+            .holdingFormer, .cameToNothing, .notNeeded:
             return nil
         }
+    }
+
+    /// What there is to say of a member's replica that is out of service.
+    static func failure(of placement: ShardPlacement, on worker: NodeID, in view: ClusterView) -> String? {
+        guard placement.group.members.contains(worker), view.liveWorkers.contains(worker),
+            view.replica(of: placement.shard, on: worker)?.state == .failed
+        else { return nil }
+        return "It is out of service: the worker's log says why."
     }
 
     /// What there is to say of a replica that serves and is not warm.

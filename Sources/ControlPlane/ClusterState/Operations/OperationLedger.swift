@@ -66,6 +66,12 @@ package struct OperationLedger: Sendable {
         var since: Duration
     }
 
+    /// What is left of a shard on a worker to which a replica of it is to come back.
+    private struct Former: Hashable {
+        var shard: ShardID
+        var worker: NodeID
+    }
+
     /// A worker on which copies of a lost replica came to nothing.
     private struct Shunning {
         var pause: Duration
@@ -91,6 +97,8 @@ package struct OperationLedger: Sendable {
     private var returning: [ShardID: StepTrace] = [:]
     /// Forgotten once the shard has its copies.
     private var shunnings: [ShardID: [NodeID: Shunning]] = [:]
+    /// Of pinned shards that lack a copy, since when.
+    private var formers: [Former: Duration] = [:]
     private var standstills: [OperationID: Standstill] = [:]
     private var rollouts: [OperationID: RolloutTrace] = [:]
     private var freezes: [ShardID: Duration] = [:]
@@ -120,6 +128,7 @@ package struct OperationLedger: Sendable {
         }
         returning = returning.filter { shard, _ in view.isShort(shard) }
         shunnings = shunnings.filter { shard, _ in view.isShort(shard) }
+        observeFormers(view, now: now)
         for newcomer in view.newcomers {
             let key = Key(newcomer)
             let isNew = traces[key] == nil
@@ -157,15 +166,41 @@ package struct OperationLedger: Sendable {
         for key in traces.keys { traces[key]?.beginsAnew(now: now) }
     }
 
+    /// A replica comes back to where it is pinned once what is left of the one before is gone. Where that does not go
+    /// it comes elsewhere.
+    private mutating func observeFormers(_ view: ClusterView, now: Duration) {
+        var current: [Former: Duration] = [:]
+        for (shard, pin) in view.metadata.pins where view.isShort(shard) {
+            guard let placement = view.metadata.placement(of: shard) else { continue }
+            for worker in pin.workers where view.holdsFormer(placement, on: worker) {
+                let former = Former(shard: shard, worker: worker)
+                let since = formers[former] ?? now
+                current[former] = since
+                if now - since >= patience, shunnings[shard]?[worker].map({ $0.until <= now }) ?? true {
+                    shun(worker, of: shard, now: now)
+                }
+            }
+        }
+        formers = current
+    }
+
+    private mutating func shun(_ worker: NodeID, of shard: ShardID, now: Duration) {
+        let pauses = Self.shunningPauses
+        let pause = shunnings[shard]?[worker].map { min($0.pause * 2, pauses.upperBound) } ?? pauses.lowerBound
+        shunnings[shard, default: [:]][worker] = Shunning(pause: pause, until: now + pause)
+    }
+
     private mutating func observeStandstills(
         _ operations: [Operation],
         in view: ClusterView,
         limits: OperationPlanner.Limits,
         now: Duration
     ) {
-        let isBusy = operations.contains { operation in
-            operation.state != .paused && operation.steps.contains(where: \.state.isUnderWay)
-        }
+        /// Shards of the steps under way that nobody has paused.
+        let goingOn = Set(
+            operations.filter { $0.state != .paused }.flatMap(\.steps).filter(\.state.isUnderWay).flatMap(\.shards)
+        )
+        let isBusy = !goingOn.isEmpty
         var occupancy: Occupancy?
         var current: [OperationID: Standstill] = [:]
         for operation in operations where operation.rollout == nil && operation.state != .paused {
@@ -176,7 +211,11 @@ package struct OperationLedger: Sendable {
             let mayBegin = operation.foremostSteps.contains { index in
                 let step = operation.steps[index]
                 guard step.state == .waiting else { return false }
-                return known.hindrance(step, of: operation, in: view).map { isBusy && $0.isOccupation } ?? true
+                return known.hindrance(step, of: operation, in: view).map { hindrance in
+                    // A shard that a paused operation has is free when somebody resumes that.
+                    isBusy && hindrance.isOccupation
+                        && (hindrance != .shardIsBusy || step.shards.contains(where: goingOn.contains))
+                } ?? true
             }
             guard !mayBegin else { continue }
             let states = operation.steps.map(\.state)
@@ -257,10 +296,7 @@ package struct OperationLedger: Sendable {
         traces[key]?.beginsAnew(now: now)
         guard let worker = key.newcomer else { return }
         returning[key.shard] = traces[key]
-        let pauses = Self.shunningPauses
-        let former = shunnings[key.shard]?[worker]?.pause
-        let pause = former.map { min($0 * 2, pauses.upperBound) } ?? pauses.lowerBound
-        shunnings[key.shard, default: [:]][worker] = Shunning(pause: pause, until: now + pause)
+        shun(worker, of: key.shard, now: now)
     }
 
     /// Workers to which a copy in the place of a lost one does not come again for now, if another can have it.

@@ -129,6 +129,12 @@ package enum OperationPlanner {
                 ready: ready,
                 unaware: unaware
             ) : step.change.next(placement.group, ready: ready, unaware: unaware)
+        // One that has left, since it was damaged say, would be taken for what is to come if it was a member again.
+        if case .regroup(let group) = next, let newcomer = step.change.newcomer, group.members.contains(newcomer),
+            view.holdsFormer(placement, on: newcomer)
+        {
+            return .wait(.former(newcomer))
+        }
         return sparing(next, of: step, placement, in: view)
     }
 

@@ -13,6 +13,8 @@ package enum RebalancePlanner {
     /// for it beside others that are to come there. Where the primary, which sends it, has no room for the copy that it
     /// makes first, one that has is made the primary before the move; without one the replica stays.
     ///
+    /// Shards that other operations are about count where their replicas will be, and stay out of it.
+    ///
     /// - Parameters:
     ///   - resting: shards that stay as they are, though their bytes count.
     ///   - goesBySettledRates: what was not watched for long counts, and does not move on account of it.
@@ -21,15 +23,20 @@ package enum RebalancePlanner {
         leaving resting: Set<ShardID> = [],
         goesBySettledRates: Bool = false
     ) -> [Operation.Step] {
-        let busy = Set(view.metadata.openOperations.flatMap(\.steps).filter { !$0.state.hasEnded }.flatMap(\.shards))
+        let underWay = view.metadata.openOperations.flatMap(\.steps).filter { !$0.state.hasEnded }
+        let busy = Set(underWay.flatMap(\.shards))
         let workers = view.placementWorkers.sorted()
         guard workers.count > 1 else { return [] }
         var placements = view.metadata.placements.filter {
-            !busy.contains($0.shard) && $0.group.learners.isEmpty && view.isHosted($0)
+            busy.contains($0.shard) || $0.group.learners.isEmpty && view.isHosted($0)
         }
         let sizes = Dictionary(
             uniqueKeysWithValues: placements.map { ($0.shard, max(ReplicaSize(of: $0, in: view).diskByteCount, 1)) }
         )
+        for step in underWay {
+            guard let index = placements.firstIndex(where: { $0.shard == step.shard }) else { continue }
+            placements[index].group = placements[index].group.ending(step)
+        }
         var load = Dictionary(uniqueKeysWithValues: workers.map { ($0, UInt64(0)) })
         var room = WorkerRoom(view)
         for placement in placements {
@@ -39,6 +46,7 @@ package enum RebalancePlanner {
         }
         let least = max(load.values.reduce(0, +) / UInt64(workers.count) / 10, 1)
         var steps: [Operation.Step] = []
+        let resting = resting.union(busy)
         var moved = resting
         let pins = view.metadata.pins
         func take(_ move: Operation.Step) {
@@ -167,6 +175,25 @@ package enum RebalancePlanner {
 }
 
 extension ReplicaGroup {
+    /// As it will be when a step has been made, or taken back.
+    fileprivate func ending(_ step: Operation.Step) -> ReplicaGroup {
+        let isTakenBack = step.state == .undoing
+        let (leaver, newcomer) =
+            isTakenBack ? (step.change.newcomer, step.change.leaver) : (step.change.leaver, step.change.newcomer)
+        var next = (inSync + learners).filter { $0 != leaver }
+        if let newcomer, !next.contains(newcomer) { next.append(newcomer) }
+        var leader = primary == leaver ? newcomer ?? next.first ?? primary : primary
+        if case .lead(let worker) = step.change, !isTakenBack, next.contains(worker) { leader = worker }
+        guard next.contains(leader) else { return self }
+        return ReplicaGroup(
+            epoch: epoch,
+            version: version,
+            primary: leader,
+            inSync: next,
+            minimumInSync: minimumInSync
+        )
+    }
+
     /// As it will be when a replica has moved.
     fileprivate func replacing(_ leaver: NodeID, by newcomer: NodeID) -> ReplicaGroup {
         ReplicaGroup(

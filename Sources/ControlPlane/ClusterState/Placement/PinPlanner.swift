@@ -102,6 +102,18 @@ extension ShardPin {
     }
 }
 
+extension ClusterView {
+    /// Workers at which the shard is pinned that have no replica and may be given one; what they have of it from before
+    /// leaves first. None at which that does not come about.
+    func pinnedPlaces(of placement: ShardPlacement, besides gone: Set<NodeID>) -> [NodeID] {
+        let shunned = shunnedWorkers[placement.shard] ?? []
+        return (metadata.pins[placement.shard]?.workers ?? []).filter { worker in
+            placementWorkers.contains(worker) && !placement.group.members.contains(worker) && !gone.contains(worker)
+                && !shunned.contains(worker)
+        }
+    }
+}
+
 extension ClusterMetadata {
     /// A pin of one of the step's shards that the step would undo.
     func pin(forbidding step: Operation.Step) -> ShardPin? {

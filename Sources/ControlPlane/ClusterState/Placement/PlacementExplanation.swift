@@ -18,6 +18,11 @@ package enum PlacementRule: String, CaseIterable, Hashable, Sendable {
     case disk
     /// A replica's codes fit a worker's memory with what is on its way, unless coordinator.reserve_memory is none.
     case memory
+    /// What a worker has of a shard that it is not to have is removed before a replica of it comes there.
+    case former
+    /// Where a copy in the place of a lost one came to nothing another comes only if no other worker can have it, for
+    /// a while.
+    case retry
     /// A shard has as many replicas as its collection has copies; another goes to the worker with the fewest.
     case copies
 }
@@ -39,6 +44,10 @@ package enum PlacementExplanation: Hashable, Sendable {
     case tooLittleDisk(needed: UInt64, free: UInt64)
     case tooLittleMemory(needed: UInt64, free: UInt64)
     case shortOfMemory(held: UInt64, limit: UInt64)
+    /// It holds a replica that is none of the shard's any more, or what was made of the shard for others to follow.
+    case holdingFormer
+    /// A copy came to nothing there a short time ago.
+    case cameToNothing
     /// The shard has as many replicas as it should, on workers that were chosen. Were it to get others, this worker
     /// would be chosen in this turn, the first being 1.
     case notNeeded(replicaCount: Int, turn: Int)
@@ -72,12 +81,18 @@ package enum PlacementExplanation: Hashable, Sendable {
         if view.isShortOfMemory(worker), let memory = view.observations[worker]?.memory {
             return .shortOfMemory(held: memory.heldByteCount, limit: memory.limitByteCount)
         }
+        // In the order in which whoever looks for a place for a replica leaves them out.
+        if view.holdsFormer(placement, on: worker) { return .holdingFormer }
         let size = ReplicaSize(of: placement, in: view)
         switch WorkerRoom(view).shortage(for: size, on: worker) {
         case .disk(let needed, let free): return .tooLittleDisk(needed: needed, free: free)
         case .memory(let needed, let free): return .tooLittleMemory(needed: needed, free: free)
         case nil:
-            let order = PlacementLoad(view).order(beside: group.members, taking: size)
+            if view.shunnedWorkers[placement.shard]?.contains(worker) ?? false { return .cameToNothing }
+            let order = PlacementLoad(view).order(beside: group.members, taking: size).filter { other in
+                !view.holdsFormer(placement, on: other)
+                    && !(view.shunnedWorkers[placement.shard]?.contains(other) ?? false)
+            }
             let turn = order.firstIndex(of: worker).map { $0 + 1 } ?? order.count + 1
             return .notNeeded(replicaCount: group.members.count, turn: turn)
         }
@@ -93,6 +108,8 @@ package enum PlacementExplanation: Hashable, Sendable {
         case .shortOfMemory: .pressure
         case .tooLittleDisk: .disk
         case .tooLittleMemory: .memory
+        case .holdingFormer: .former
+        case .cameToNothing: .retry
         case .notNeeded: .copies
         }
     }
@@ -101,8 +118,16 @@ package enum PlacementExplanation: Hashable, Sendable {
         switch self {
         case .primary, .inSync, .learner, .leaving: true
         case .coming, .decommissioned, .draining, .notLive, .stopping, .tooLittleDisk, .tooLittleMemory, .shortOfMemory,
-            .notNeeded:
+            .holdingFormer, .cameToNothing, .notNeeded:
             false
         }
+    }
+}
+
+extension ClusterView {
+    /// Whether a live worker that is no member of the group has something of the shard, which it removes first.
+    func holdsFormer(_ placement: ShardPlacement, on worker: NodeID) -> Bool {
+        liveWorkers.contains(worker) && !placement.group.members.contains(worker)
+            && (replica(of: placement.shard, on: worker) != nil || successor(placement.shard, on: worker) != nil)
     }
 }

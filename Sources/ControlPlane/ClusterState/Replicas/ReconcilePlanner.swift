@@ -285,13 +285,17 @@ package enum ReconcilePlanner {
         if members.count(where: { !gone.contains($0) }) < factor {
             var current = restorations.load ?? PlacementLoad(view)
             // One that holds a replica which is none of the group has to remove it first.
-            let holders = view.liveWorkers.filter {
-                view.replica(of: placement.shard, on: $0) != nil || view.successor(placement.shard, on: $0) != nil
-            }
+            let holders = view.liveWorkers.filter { view.holdsFormer(placement, on: $0) }
             var others = members + holders.union(uncounted).subtracting(members).sorted()
             // Where it has just come to nothing it comes again only if nobody else can have it.
             let shunned = (view.shunnedWorkers[placement.shard] ?? []).sorted()
             if current.makeshift(beside: others + shunned, taking: size) != nil { others += shunned }
+            // What was pinned comes back to where it was, even if a former replica has to leave there first.
+            let pinned = view.pinnedPlaces(of: placement, besides: gone).filter { place in
+                view.holdsFormer(placement, on: place)
+                    || current.makeshift(beside: current.workers.filter { $0 != place }, taking: size) != nil
+            }
+            if !pinned.isEmpty { others += current.workers.filter { !pinned.contains($0) && !others.contains($0) } }
             if let best = current.makeshift(beside: others, taking: size) {
                 // A step that is under way, and counts, may wait for just this copy.
                 let mayWait = !onlyAdding || copies != nil

@@ -28,19 +28,23 @@ package struct RepairLedger: Sendable {
 
     /// Attempts at a shard that mended nothing, and when the next may be.
     private struct Attempts {
-        var pause = RepairLedger.firstPause
+        var pause: Duration
         var next: Duration
     }
 
     private let patience: Duration
+    private let firstPause: Duration
     private var failedSince: [Place: Duration] = [:]
     private var attempts: [ShardID: Attempts] = [:]
     /// When replicas of each worker were taken out of their groups.
     private var replacements: [NodeID: [Duration]] = [:]
 
-    /// - Parameter patience: time that a replica must have been out of service; zero for never.
-    package init(patience: Duration) {
+    /// - Parameters:
+    ///   - patience: time that a replica must have been out of service; zero for never.
+    ///   - firstPause: after the first attempt in vain.
+    package init(patience: Duration, firstPause: Duration = Self.firstPause) {
         self.patience = patience
+        self.firstPause = firstPause
     }
 
     /// Takes note of who is out of service. A replica that is opened again is so until it serves; of one whose worker
@@ -86,7 +90,7 @@ package struct RepairLedger: Sendable {
 
     /// - Parameter replaced: workers whose replicas have left the group.
     package mutating func ended(_ repair: Repair, replaced: Set<NodeID>, now: Duration) {
-        let pause = attempts[repair.shard].map { min($0.pause * 2, Self.longestPause) } ?? Self.firstPause
+        let pause = attempts[repair.shard].map { min($0.pause * 2, Self.longestPause) } ?? firstPause
         attempts[repair.shard] = replaced.isEmpty ? Attempts(pause: pause, next: now + pause) : nil
         for worker in replaced { replacements[worker, default: []].append(now) }
     }

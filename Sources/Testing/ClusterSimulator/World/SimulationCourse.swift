@@ -18,6 +18,8 @@ package struct SimulationCourse: Hashable, Sendable, CustomStringConvertible {
         case routers
         /// What workers are to remove they are told a second time, long after: replicas have come back by then.
         case orders
+        /// Replicas prove damaged, one of a shard at a time, and controllers have them made anew.
+        case damage
     }
 
     package var aim = Aim.anything

@@ -36,6 +36,9 @@ package struct SimulationSettings: Sendable {
     package var powerCutInterval: Duration?
     package var coordinatorDeathInterval: Duration?
     package var controllerPauseInterval: Duration?
+    package var damageInterval: Duration?
+    /// How long a replica is out of service before a controller has its shard mended; zero for never.
+    package var repairTime = Duration.zero
     /// How long workers are uneven before a controller levels them by itself; zero for never.
     package var rebalanceTime = Duration.zero
     /// Faces above which a controller splits a shard by itself; zero for never.
@@ -137,6 +140,12 @@ package struct SimulationSettings: Sendable {
             slowRate = sometimes(0.7, &random, 0.2)
             upheavalInterval = interval(0.5, &random)
             operationInterval = random.chance(0.6) ? .milliseconds(500 + random.below(2500)) : nil
+        case .damage:
+            (workerCount, minimumInSync) = (4 + random.below(2), 2)
+            (wipeInterval, rollbackInterval) = (nil, nil)
+            operationInterval = .milliseconds(800 + random.below(2000))
+            damageInterval = .milliseconds(500 + random.below(2500))
+            repairTime = .milliseconds(100 + random.below(2000))
         case .orders:
             (workerCount, controllerCount) = (3 + random.below(2), 2 + random.below(2))
             // Where each copy counts, and there are few places to go.

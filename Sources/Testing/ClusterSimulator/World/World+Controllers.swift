@@ -79,6 +79,9 @@ struct SimulatedController: Sendable {
     var trainings = TrainingLedger()
     var operations = OperationLedger(patience: .seconds(15))
     var balance = BalanceLedger(patience: .zero)
+    var repairs = RepairLedger(patience: .zero)
+    var repairCount = 0
+    var repairUnderWay: Int?
     var olderRecords = OlderRecords(patience: .seconds(3))
     var underWay: [Int: ReconcileAction] = [:]
     var router = SimulatedRouter()
@@ -165,6 +168,7 @@ extension World {
             .storeReply(_, let controller, _, _):
             controller
         case .orderDone(let call, _), .callDeadline(let call): call.controller
+        case .repairRead(let call), .repairOver(let call): call.controller
         case .routedWrite(let write): write.controller
         case .partAnswered(let call, _), .partLook(let call), .partCheck(let call):
             routedWrites[call.write]?.controller
@@ -265,6 +269,7 @@ extension World {
         controllers[index].born = now
         controllers[index].clockRate = clockRate
         controllers[index].balance = BalanceLedger(patience: settings.rebalanceTime)
+        controllers[index].repairs = RepairLedger(patience: settings.repairTime, firstPause: .seconds(1))
         note("controller \(index) starts")
         controllerTick(index, life)
     }
@@ -333,6 +338,7 @@ extension World {
                 from: Self.name(ofController: index),
                 to: worker
             )
+        case .repaired(let call, let replaced): repairOver(call, replaced: replaced)
         case .committed(let call): end(call, failure: nil)
         case .refused(let call): end(call, failure: "the store refuses")
         case .checked(let call, let isRight):
@@ -364,6 +370,7 @@ extension World {
         controllers[index].operations.observe(known, limits: Self.limits, now: clock)
         guard controllers[index].holdsLease, let view = controllers[index].view(now: now) else { return }
         if !view.goneWorkers.isEmpty { strike?.wasAnybodyGone = true }
+        repair(index, in: view)
         var actions = ReconcilePlanner.plan(view, limits: Self.limits).actions
         var restarts: [OperationLedger.Key: [ReconcileAction]] = [:]
         if view.isSettled {

@@ -287,6 +287,15 @@ extension World {
         }
         plan(.restart(name), after: random.duration(.milliseconds(10), .milliseconds(1000)))
     }
+
+    static func text(_ message: ReplicaMessage<SimulatedWrite>) -> String {
+        switch message {
+        case .append(let request):
+            "append e\(request.epoch.number) prev \(request.previous.sequence)/\(request.previous.epoch.number) "
+                + "+\(request.entries.count) commit \(request.committed)"
+        case .reply(let reply): "reply e\(reply.epoch.number) \(reply.outcome)"
+        }
+    }
 }
 
 extension World.Event {

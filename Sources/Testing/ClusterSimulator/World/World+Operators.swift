@@ -55,6 +55,8 @@ extension World {
             guard drained.isEmpty else { return .recommission(drained[0]) }
             guard let worker = random.pick(workers.map(\.name)) else { return nil }
             return random.chance(0.5) ? .drain(worker) : .decommission(worker)
+        // A copy less where one is damaged may be the good one, before anybody knows.
+        case 5 where settings.damageInterval != nil: return .rebalance
         case 5:
             let factor = random.chance(0.5) ? settings.replicationFactor : 5 - settings.replicationFactor
             let minimum = min(settings.minimumInSync, factor)

@@ -69,6 +69,8 @@ struct SimulatedReplica: Sendable {
     var isStopped = false
     /// Other shards have taken its shard's place, as a mark on disk says.
     var isSucceeded = false
+    /// Its bytes have proved wrong: it serves nothing until it is removed.
+    var isDamaged = false
     /// Its partition is closed, after an error or for a copy to take its place, and is opened again.
     var isClosed = false
     /// A copy is about to take its partition's place.
@@ -119,7 +121,7 @@ struct SimulatedReplica: Sendable {
     }
 
     /// Whether its partition is open.
-    var isServing: Bool { !isStopped && !isSucceeded && !isClosed }
+    var isServing: Bool { !isStopped && !isSucceeded && !isClosed && !isDamaged }
     /// That it goes by.
     var epoch: Epoch { isSucceeded ? Epoch(0) : group?.epoch ?? firstEpoch }
     var isFrozenInThisLife: Bool { isConfirmed && group?.isFrozen ?? false }
@@ -185,7 +187,7 @@ struct SimulatedReplica: Sendable {
             epoch: epoch,
             groupVersion: group?.version ?? 0,
             role: role,
-            state: isStopped ? .failed : isClosed ? .opening : .serving,
+            state: isStopped || isDamaged ? .failed : isClosed ? .opening : .serving,
             faceCount: UInt64(disk.image.faces.count),
             sequence: disk.image.applied.sequence,
             diskByteCount: 1 << 20,
@@ -535,6 +537,7 @@ extension World {
 
     /// The replica goes by the log from what its disk has.
     mutating func begin(_ index: Int, _ replica: Int, isNew: Bool = false) throws(Violation) {
+        guard !workers[index].replicas[replica].isDamaged else { return }
         try checkMemory(index, replica)
         let name = workers[index].name
         for action in workers[index].replicas[replica].machine?.takeActions() ?? [] {
@@ -585,14 +588,5 @@ extension World {
         workers[index].replicas[replica].queue.removeAll()
         let (name, shard) = (workers[index].name, workers[index].replicas[replica].shard)
         for write in waiting { answer(write, from: name, of: shard, .refused(.unknownReplica)) }
-    }
-
-    static func text(_ message: ReplicaMessage<SimulatedWrite>) -> String {
-        switch message {
-        case .append(let request):
-            "append e\(request.epoch.number) prev \(request.previous.sequence)/\(request.previous.epoch.number) "
-                + "+\(request.entries.count) commit \(request.committed)"
-        case .reply(let reply): "reply e\(reply.epoch.number) \(reply.outcome)"
-        }
     }
 }

@@ -19,6 +19,8 @@ enum StoreRequest: Sendable {
     case commit(ReconcileAction, ControlCall)
     /// To record an operation that nobody asked for.
     case begin(Operation, ControlCall)
+    /// To take damaged replicas out of their group, where others are good.
+    case expel(RepairCall, damaged: [NodeID], good: [NodeID])
     /// To read, before a worker is asked to remove something, or to begin with nothing.
     case check(ReconcileAction, ControlCall)
 }
@@ -31,6 +33,7 @@ struct StoreReply: Sendable {
         case leased, waiting
         case proposed(ShardID, by: NodeID, life: Int)
         case committed(ControlCall)
+        case repaired(RepairCall, Set<NodeID>)
         /// - Parameter isRight: whether it is still to be removed.
         case checked(ControlCall, isRight: Bool)
         /// It is not the controller any more when it commits, or the store has no room.
@@ -83,6 +86,9 @@ extension World {
         case .begin(let operation, let call):
             outcome = isHolder && !isFull(Self.store) ? .committed(call) : .refused(call)
             if case .committed = outcome { beginAlone(operation) }
+        case .expel(let call, let damaged, let good):
+            let mayChange = isHolder && !isFull(Self.store)
+            outcome = .repaired(call, mayChange ? try expel(damaged, of: call.repair.shard, good: good) : [])
         case .check(let action, let call):
             // Whoever asks looks itself whether it has the lease still.
             outcome = .checked(call, isRight: isStillRight(action))
@@ -159,7 +165,9 @@ extension World {
     }
 
     /// Puts a group in place of the one that it was made from.
-    mutating func change(_ shard: ShardID, to next: ReplicaGroup) throws(Violation) {
+    ///
+    /// - Parameter isExpulsion: what is damaged leaves, whether or not enough are left for writes.
+    mutating func change(_ shard: ShardID, to next: ReplicaGroup, isExpulsion: Bool = false) throws(Violation) {
         guard let index = record.index(of: shard) else { return }
         let group = record.placements[index].group
         if next.epoch != group.epoch { counts.epochs += 1 }
@@ -174,7 +182,7 @@ extension World {
         if settings.upheavalInterval != nil, isFaulty, let newcomer, random.chance(0.5) {
             try upheave(record.placements[index], to: newcomer)
         }
-        if isSmaller, next.inSync.count < next.minimumInSync {
+        if isSmaller, !isExpulsion, next.inSync.count < next.minimumInSync {
             try fail(.minimum, "\(next.inSync.count) in sync of at least \(next.minimumInSync)")
         }
     }

@@ -45,6 +45,8 @@ struct World {
         case order(WorkerOrder, to: NodeID, ControlCall)
         case orderDone(ControlCall, failure: String?)
         case callDeadline(ControlCall)
+        case repairRead(RepairCall)
+        case repairOver(RepairCall)
         // Clients.
         case clientTurn(Int)
         case clientWrite(Int, attempt: Int, SimulatedWrite, of: ShardID, to: NodeID)
@@ -74,7 +76,7 @@ struct World {
         case crash, cut
         case cutAway(Link, for: Duration)
         case pause, pauseController, wipe, fill, operate, snapshot, rollback, upheaval, leap
-        case pin, failDisk, powerCut
+        case pin, failDisk, powerCut, damage
         case powerLost(NodeID)
         case forced(ShardID, ReplicaGroup)
         case intervention(OperationID)
@@ -167,6 +169,8 @@ struct World {
     var wallErrors: [Int: Duration] = [:]
     /// Workers whose disk was lost and that a record still counts.
     var lostWorkers: Set<NodeID> = []
+    /// Replicas of each worker that were damaged.
+    var damageCounts: [NodeID: Int] = [:]
     /// Disks as they were, now and then.
     var snapshots: [NodeID: SimulatedWorker.Files] = [:]
     /// Workers whose disk was put back, and what it had held of each shard.
@@ -225,6 +229,7 @@ struct World {
         planFault(.pin, settings.pinInterval)
         planFault(.failDisk, settings.failureInterval)
         planFault(.powerCut, settings.powerCutInterval)
+        planFault(.damage, settings.damageInterval)
         planFault(.coordinatorDeath, settings.coordinatorDeathInterval)
     }
 
@@ -362,6 +367,8 @@ struct World {
         case .order(let order, let worker, let call): try carryOut(order, worker, call)
         case .orderDone(let call, let failure): answered(call, failure: failure)
         case .callDeadline(let call): end(call, failure: "no answer")
+        case .repairRead(let call): repairRead(call)
+        case .repairOver(let call): repairOver(call)
         case .clientTurn(let client): clientTurn(client)
         case .clientWrite(let client, let attempt, let write, let shard, let worker):
             try clientWrite(client, attempt, write, of: shard, worker)
@@ -400,6 +407,7 @@ struct World {
         case .pin: try pin()
         case .failDisk: failDisk()
         case .powerCut: try cutPower()
+        case .damage: try damage()
         case .powerLost(let worker): try losePower(of: worker)
         case .intervention(let operation): intervene(operation)
         case .resume(let operation): resume(operation)

@@ -1,13 +1,25 @@
 import Glibc
+import Synchronization
 
 /// Ports of loopback that nothing listens on.
 enum LoopbackPort {
+    /// From the port of a node to the one on which it tells its metrics.
+    private static let adminDistance = 1000
+    /// That were given to somebody before, whether or not they are in use now.
+    private static let given = Mutex<Set<Int>>([])
+
     /// A free port outside the range from which the kernel takes the ports of outgoing connections (32768 and above),
-    /// so that no client sits on it while its node is down.
+    /// so that no client sits on it while its node is down; nor does another node with its metrics.
     static func free() throws -> Int {
-        for _ in 0..<200 {
-            let port = Int.random(in: 10_000..<32_000)
-            if canBind(port) { return port }
+        for _ in 0..<1000 {
+            let port = Int.random(in: 10_000..<31_000)
+            let both = [port, port + adminDistance]
+            let isNew = given.withLock { given in
+                guard given.isDisjoint(with: both) else { return false }
+                given.formUnion(both)
+                return true
+            }
+            if isNew, both.allSatisfy(canBind) { return port }
         }
         throw StoryError("no free port was found on loopback")
     }

@@ -390,6 +390,13 @@ extension OperationList: WireMessage {
                 writer.integer(operation.failedTrainingCount)
             }
         }
+        writer.later { writer in
+            for operation in operations {
+                writer.integer(operation.copiedByteCount)
+                writer.integer(operation.totalByteCount)
+                writer.integer(operation.remainingMilliseconds)
+            }
+        }
     }
 
     package init(decoding reader: inout PayloadReader) throws(WireDecodingError) {
@@ -402,6 +409,15 @@ extension OperationList: WireMessage {
             for index in operations.indices {
                 operations[index].standstillMilliseconds = try reader.integer("standstill")
                 operations[index].failedTrainingCount = try reader.integer("failed trainings")
+            }
+            return operations
+        }
+        operations = try reader.later(operations) { (reader) throws(WireDecodingError) in
+            var operations = operations
+            for index in operations.indices {
+                operations[index].copiedByteCount = try reader.integer("copied bytes")
+                operations[index].totalByteCount = try reader.integer("bytes to copy")
+                operations[index].remainingMilliseconds = try reader.integer("time left")
             }
             return operations
         }

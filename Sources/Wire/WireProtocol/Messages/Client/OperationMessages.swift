@@ -269,6 +269,12 @@ package struct OperationDescription: Hashable, Sendable {
     package var standstillMilliseconds: UInt64 = 0
     /// Of a rollout: trainings that failed, as far as the coordinator has seen it. Told in an ``OperationList`` alone.
     package var failedTrainingCount: UInt32 = 0
+    /// Bytes of replicas that it brings, those that have come and all of them; 0 of one that has ended, and of a
+    /// rollout. Told in an ``OperationList`` alone.
+    package var copiedByteCount: UInt64 = 0
+    package var totalByteCount: UInt64 = 0
+    /// Time that the rest is expected to take; 0 where nobody knows. Told in an ``OperationList`` alone.
+    package var remainingMilliseconds: UInt64 = 0
 
     package init(
         id: OperationID,
