@@ -79,6 +79,30 @@ struct UnaskedRepairTests {
         }
     }
 
+    /// Its reading does not end, and the others are mended all the same.
+    @Test func oneWhoseDiskHangsIsNotWaitedFor() async throws {
+        try await withCluster(workers: 3, options: Self.options) { _, cluster, workers in
+            try await cluster.create("people", shards: 1, replicationFactor: 3, deadline: .seconds(60))
+            let group = try #require(cluster.firstGroup)
+            let others = workers.filter { $0.id != group.primary }
+            for worker in workers { worker.state.withLock { $0.reading = .soundReading } }
+            let hanging = others[1]
+            hanging.state.withLock { state in
+                state.holdsReadings = true
+                state.stuckShards = state.replicas.keys.sorted()
+            }
+            try await eventually("its disk is known to hang") {
+                let shards = try await cluster.describe("people").shards
+                let replica = shards.first?.replicas.first { $0.worker == hanging.id }
+                return replica?.state == .opening
+            }
+            fail(others[0], finding: .damagedReading)
+            try await eventually("the damaged one leaves") { cluster.firstGroup?.isInSync(others[0].id) == false }
+            #expect(hanging.state.withLock(\.readingCount) == 0)
+            hanging.state.withLock { $0.holdsReadings = false }
+        }
+    }
+
     @Test func nothingLeavesWhereNobodyWantsThat() async throws {
         var options = Self.options
         options.repairTime = .zero

@@ -252,6 +252,38 @@ struct PinPlannerTests {
         #expect(newcomers(world.view) == [workers[2]])
     }
 
+    /// The only good one may be lost before there is another.
+    @Test func whatIsDamagedStaysOnItsWorkerUntilTheCopiesAreThereAgain() throws {
+        var world = pairedWorld()
+        let placement = world.metadata.placements[0]
+        let shard = placement.shard
+        let expelled = try #require(placement.group.expelling(workers[1], successor: workers[0]))
+        func isDropped(_ group: ReplicaGroup, isDamaged: Bool = true) -> Bool {
+            world.metadata.collections[shard.collection]?.placements[0].group = group
+            var view = world.view
+            if isDamaged { view.observations[workers[1]]?.replicas[shard]?.state = .failed }
+            return ReconcilePlanner.plan(view).actions.contains { action in
+                if case .drop(shard, _, workers[1]) = action { true } else { false }
+            }
+        }
+        let coming = expelled.adding(learner: workers[2])
+        let copied = ReplicaGroup(
+            epoch: coming.epoch,
+            version: coming.version + 1,
+            primary: workers[0],
+            inSync: [workers[0], workers[2]],
+            minimumInSync: coming.minimumInSync
+        )
+        #expect(!isDropped(expelled) && !isDropped(coming) && isDropped(copied))
+        #expect(isDropped(expelled, isDamaged: false), "one that is good has a copy already")
+        world.metadata.pins[shard] = ShardPin(workers: [workers[0], workers[1]])
+        #expect(isDropped(expelled), "it comes back there")
+        world.metadata.pins = [:]
+        // Where nobody else can have it, it makes room.
+        for worker in workers.dropFirst(2).prefix(2) { world.live.remove(worker) }
+        #expect(isDropped(expelled))
+    }
+
     @Test func aPinNeverCostsACopy() throws {
         var world = pairedWorld()
         let shard = world.metadata.placements[0].shard

@@ -34,20 +34,24 @@ extension ClusterController {
         var asController: Bool
     }
 
-    /// - Parameter timeout: longest time that the reading of one replica may take.
+    /// - Parameters:
+    ///   - readers: workers whose replicas are read; nil for all members.
+    ///   - timeout: longest time that the reading of one replica may take.
     /// - Returns: what was found of each replica, and whether it has left the group.
     func verify(
         _ shard: ShardID,
+        among readers: Set<NodeID>? = nil,
         repairing: Repairing?,
         timeout: Duration
     ) async throws(WireStatus) -> [ShardVerified.Replica] {
         let view = currentView
         guard let placement = view.metadata.placement(of: shard) else { throw Self.deletedMeanwhile }
         let group = placement.group
-        if let full = self.readings.take(at: group.members) { throw Self.readsEnough(full) }
+        let members = group.members.filter { readers?.contains($0) ?? true }
+        if let full = self.readings.take(at: members) { throw Self.readsEnough(full) }
         let readings = await withTaskGroup(of: Reading.self) { tasks in
-            defer { self.readings.giveBack(at: group.members) }
-            for member in group.members {
+            defer { self.readings.giveBack(at: members) }
+            for member in members {
                 tasks.addTask {
                     Reading(
                         member: member,
@@ -62,7 +66,7 @@ extension ClusterController {
         let found = readings.mapValues(ReplicaComparison.Reading.init)
         // One that has joined the others meanwhile is one of them, and one that has left them is waited for no more.
         let present = currentView.metadata.placement(of: shard)?.group ?? group
-        let learners = Set(group.members.filter { !present.isInSync($0) })
+        let learners = Set(members.filter { !present.isInSync($0) })
         let limit = min(timeout, Self.meetingTimeout)
         let verdicts = ReplicaComparison.verdicts(
             found,
@@ -71,7 +75,7 @@ extension ClusterController {
             primary: group.primary
         )
         var replicas: [ShardVerified.Replica] = []
-        for member in group.members {
+        for member in members {
             guard let reading = readings[member], let verdict = verdicts[member] else { continue }
             var replica = Self.replica(member, of: group, reading, verdict)
             if verdict == .notCompared, learners.contains(member) {

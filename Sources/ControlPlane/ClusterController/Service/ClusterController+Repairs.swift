@@ -8,6 +8,10 @@ import WireTransport
 /// Damaged replicas are made anew without being asked: one shard after the other, each as `mien verify --repair` does,
 /// so that nothing leaves before another replica has been read from end to end and found good.
 extension ClusterController {
+    /// A replica that is read slower than so many bytes a second, after a while, is waited for no longer.
+    private static let leastReadingRate = Double(16 << 20)
+    private static let readingPatience = Duration.seconds(60)
+
     /// Mends what is damaged, until the task is cancelled.
     func repairDamagedReplicas() async {
         while !Task.isCancelled {
@@ -29,13 +33,17 @@ extension ClusterController {
     private func perform(_ repair: RepairLedger.Repair) async {
         var (replaced, reasons) = (Set<NodeID>(), [String]())
         let damaged = await damagedReplicas(of: repair, &reasons)
-        if !damaged.isEmpty {
-            logger.notice("a shard with a damaged replica is read whole", metadata: ["shard": "\(repair.shard)"])
+        for reader in damaged.isEmpty ? [] : readers(of: repair.shard, besides: damaged) where replaced.isEmpty {
+            logger.notice(
+                "a shard with a damaged replica is read whole elsewhere",
+                metadata: ["shard": "\(repair.shard)", "worker": "\(reader.worker)"]
+            )
             do throws(WireStatus) {
                 let replicas = try await verify(
                     repair.shard,
+                    among: damaged.union([reader.worker]),
                     repairing: Repairing(findings: [.damaged], workers: damaged, asController: true),
-                    timeout: Self.readingTimeout
+                    timeout: reader.timeout
                 )
                 replaced = Set(replicas.filter(\.isReplaced).map(\.worker))
                 reasons += replicas.filter { damaged.contains($0.worker) && !$0.isReplaced }.compactMap(\.detail)
@@ -70,5 +78,18 @@ extension ClusterController {
             }
         }
         return damaged
+    }
+
+    /// Other replicas in sync, the primary's last, of which one that is sound suffices; and how long its reading may
+    /// take. None whose disk hangs: other shards wait to be mended, too.
+    private func readers(of shard: ShardID, besides damaged: Set<NodeID>) -> [(worker: NodeID, timeout: Duration)] {
+        let view = currentView
+        guard let placement = view.metadata.placement(of: shard) else { return [] }
+        let group = placement.group
+        let others = group.inSync.filter { !damaged.contains($0) && view.takesWrites(shard, on: $0) }
+        return (others.filter { $0 != group.primary } + others.filter { $0 == group.primary }).map { worker in
+            let byteCount = view.replica(of: shard, on: worker)?.diskByteCount ?? 0
+            return (worker, Self.readingPatience + .seconds(Double(byteCount) / Self.leastReadingRate))
+        }
     }
 }

@@ -417,6 +417,7 @@ package enum ReconcilePlanner {
             if view.suspectShards.contains(shard) { return }
             // What goes by a newer group than this view may be a member of it.
             guard !group.members.contains(worker), replica.groupVersion <= group.version, view.isSettled else { return }
+            if isKept(replica, of: placement, on: worker, in: view) { return }
             // A worker that knows by which group its replica went has left that. Others, with programs of before,
             // may have been members by a later record than this.
             let needed = replica.groupVersion > 0 ? 0 : replica.sequence
@@ -433,6 +434,30 @@ package enum ReconcilePlanner {
         } else {
             plan.problems.append(.unnamedReplica(shard, worker: worker))
         }
+    }
+}
+
+extension ReconcilePlanner {
+    /// Whether a replica that is out of service stays on its worker until the shard has its copies again, elsewhere: of
+    /// what is damaged most is good still, and the one that is left may be lost meanwhile.
+    private static func isKept(
+        _ replica: ReplicaObservation,
+        of placement: ShardPlacement,
+        on worker: NodeID,
+        in view: ClusterView
+    ) -> Bool {
+        let (shard, group) = (placement.shard, placement.group)
+        guard replica.state == .failed, let record = view.metadata.collections[shard.collection],
+            group.inSync.count < record.collection.configuration.replicationFactor,
+            // Where it is pinned it comes back.
+            !view.metadata.isPinned(shard, on: worker)
+        else { return false }
+        if group.learners.contains(where: { view.liveWorkers.contains($0) && !view.isGivenUp(shard, on: $0) }) {
+            return true
+        }
+        let holders = view.liveWorkers.filter { view.holdsFormer(placement, on: $0) }
+        let size = ReplicaSize(of: placement, in: view)
+        return PlacementLoad(view).makeshift(beside: group.members + holders, taking: size) != nil
     }
 }
 
